@@ -1,0 +1,71 @@
+# `make` lists what you can do here. Nothing is installed outside .venv, except that the first
+# `make test` or `make demo` keeps a layer of Debian packages in /var/cache/slp-reconciler-lab.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+.PHONY: help venv test check unit layer demo shell clean clean-lab root
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+STAMP := $(VENV)/.made-from
+# Absolute: it goes into boxes, and to processes whose directory is another.
+DATA := $(CURDIR)/.coverage-data
+MEASURED := COVERAGE_PROCESS_START=$(CURDIR)/tests/coveragerc COVERAGE_FILE=$(DATA)/.coverage
+# Two boxes at once: a test mostly waits, and more would only wait for the processors.
+WORKERS ?= 2
+ARGS ?=
+
+help:  ## list these targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+venv: $(STAMP)  ## make .venv: the program as it stands here, and the tools, at locked versions
+
+# The distribution's Python where it can: mod_wsgi embeds that one, and boxes see it.
+$(STAMP): tests/requirements.lock pyproject.toml
+	@for python in /usr/bin/python3 python3 python3.14 python3.13 python3.12 python3.11; do
+	  "$$python" -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break
+	  python=
+	done
+	[ -n "$$python" ] || { echo "make: no Python of 3.11 or later with venv here: apt-get install python3-venv" >&2; exit 1; }
+	"$$python" -m venv --clear $(VENV)
+	$(PYTHON) -m pip install -qq --disable-pip-version-check --no-deps -r tests/requirements.lock
+	$(PYTHON) -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+test: root $(STAMP) check layer  ## everything: linters, then all tests, in boxes too, with coverage (root)
+	@rm -rf $(DATA) .coverage && mkdir $(DATA)
+	code=0
+	$(MEASURED) SLP_REQUIRE_BOX=1 $(PYTHON) -m pytest -n $(WORKERS) --dist worksteal $(ARGS) || code=$$?
+	$(VENV)/bin/coverage combine --quiet --rcfile tests/coveragerc --data-file .coverage $(DATA) || true
+	$(VENV)/bin/coverage report --rcfile tests/coveragerc --data-file .coverage || [ $$code -ne 0 ] || code=1
+	exit $$code
+
+check: $(STAMP)  ## the linters: format, ruff, mypy --strict, the layers of the architecture
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy --strict -p reconciler
+	$(VENV)/bin/lint-imports
+
+unit: $(STAMP)  ## the tests that need neither root nor a box
+	$(PYTHON) -m pytest -m 'not box' --ignore tests/box -n $(WORKERS) $(ARGS)
+
+layer: root
+	@tests/lab/layer >/dev/null
+
+demo: root $(STAMP) layer  ## a class of students, live, on http://127.0.0.1:8080 (root; KEEP=1 lets it run on)
+	@tests/lab/box --host-net -- $(CURDIR)/$(PYTHON) -m tests.lab.demo
+
+shell: root $(STAMP) layer  ## a shell on a disposable machine with Apache and Django (root)
+	@tests/lab/box -- bash -i
+
+clean:  ## remove .venv and what the tools left in the repository
+	rm -rf $(VENV) .coverage .coverage-data .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+clean-lab: root  ## remove the layers of Debian packages that boxes lie on (root)
+	rm -rf "$${SLP_LAB_CACHE:-/var/cache/slp-reconciler-lab}"
+
+root:
+	@[ "$$(id -u)" = 0 ] || { echo "make: this needs root, for disposable machines: sudo make $(MAKECMDGOALS) (or, without: make check unit)" >&2; exit 1; }

@@ -1,0 +1,1 @@
+"""Publishes students' WSGI projects to Apache: observe, decide, publish, report."""

@@ -1,0 +1,53 @@
+"""Puts what a pass did into the log: the same lines from the daemon and from `--once`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reconciler.publish.protocol import Outcome
+from reconciler.reconcile import Look, Reconciler, changes_of
+from reconciler.report import events
+from reconciler.report.events import Event
+
+
+def _emit(log: Any, event: Event) -> None:
+    getattr(log, event.level)(event.name, **event.keys)
+
+
+def look(log: Any, found: Look, reconciler: Reconciler, *, held_before: str | None = None) -> None:
+    """Log what steps 1 to 4 did; nothing where they did nothing."""
+    for change in changes_of(found):
+        url = reconciler.settings.url(change.account)
+        _emit(
+            log,
+            events.of_change(
+                change.event, change.account, url, change.app, change.reason, found.took_ms
+            ),
+        )
+    withdrawn = {c.account for c in found.plan.changes if c.event == "app.withdrawn"}
+    rejected = (verdict for verdict in found.rejected if verdict.name not in withdrawn)
+    for event in events.of_rejections(rejected):
+        _emit(log, event)
+    for account, why in sorted(found.failed.items()):
+        log.error("app.failed", account=account, message=why)
+    held = found.plan.held_text
+    if held is not None and held != held_before:
+        log.error("withdrawal.held", message=held)
+    if found.changed:
+        log.info("pass.done", took_ms=round(found.took_ms, 1), changes=len(found.plan.changes))
+    else:
+        log.debug("pass.done", took_ms=round(found.took_ms, 1), changes=0)
+
+
+def outcome(log: Any, ended: Outcome) -> None:
+    """Log how a publication of configuration ended."""
+    for event in events.of_outcome(
+        standing=ended.standing.value,
+        generation=ended.generation,
+        published=ended.published,
+        reloaded=ended.reloaded,
+        quarantined=ended.quarantined,
+        message=ended.message,
+        took_ms=ended.took_ms,
+    ):
+        _emit(log, event)

@@ -1,0 +1,311 @@
+"""Wake, coalesce, look, resync, stop: the loop around passes.
+
+One thread looks (steps 1 to 4 of a pass), so that publishing an app waits for nothing but its own
+file. Another configures (5 to 9): a test, a reload and its verification take seconds. Whatever
+happens comes as a message in one queue: kernel events, signals, the end of a configuration.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from reconciler import announce
+from reconciler.agenda import Agenda, Backoff
+from reconciler.observe.beneath import Unreadable
+from reconciler.publish.configuration import Configuration
+from reconciler.publish.lock import LockTimeoutError
+from reconciler.publish.protocol import Outcome, Standing
+from reconciler.publish.render import TemplateError
+from reconciler.reconcile import Look, Reconciler
+from reconciler.settings import DEFAULT_FILE, Settings, SettingsError, load
+from reconciler.watch import Wake, Watch
+
+_DATABASE = frozenset({"/etc/passwd", "/etc/group"})
+_STATUS_EVERY = 1.0
+"""Seconds between two writes of `status.json`, whose size grows with the accounts."""
+_STOP_WITHIN = 5.0
+"""Seconds that a stop waits for the step in hand of a configuration."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Signal:
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Configured:
+    outcome: Outcome | Exception
+
+
+_Message = Wake | _Signal | _Configured
+
+
+class Daemon:
+    """Watches and reconciles until TERM or INT."""
+
+    def __init__(self, config: str | None, settings: Settings, log: Any) -> None:
+        """`config` names the file that `settings` came from, None the default one."""
+        self._config = config
+        self._settings = settings
+        self._log = log
+        self._queue: queue.SimpleQueue[_Message] = queue.SimpleQueue()
+        self._stopping = False
+        self._configurer: threading.Thread | None = None
+
+    def run(self) -> int:
+        """Run until a signal says stop; return the exit status."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            # SimpleQueue.put may be called from a handler that interrupts another put.
+            signal.signal(number, lambda number, _: self._queue.put(_Signal(number)))
+        try:
+            self._begin(self._settings)
+        except TemplateError as error:
+            self._log.error("templates.unusable", message=str(error))
+            return 3
+        self._log.info("daemon.started", root=self._settings.homes.root)
+        while not self._stopping:
+            self._receive()
+            now = time.monotonic()
+            self._look(now)
+            self._configure(now)
+            self._write_status(now)
+        self._end()
+        self._log.info("daemon.stopped")
+        return 0
+
+    # ---- beginning and ending --------------------------------------------------------------
+
+    def _begin(self, settings: Settings) -> None:
+        self._reconciler = Reconciler(settings)
+        self._settings = settings
+        self._agenda = Agenda(settings.timing)
+        self._retry = Backoff(0.5, settings.timing.resync)
+        self._reload_retry = Backoff(1.0, 30.0)
+        self._full_at = 0.0  # now: watch first, then scan
+        self._full_retry = Backoff(0.5, settings.timing.resync)
+        self._configure_at: float | None = None
+        self._asked_at = 0.0
+        self._reloaded_at = -86400.0
+        self._status_at: float | None = 0.0
+        self._written_at = 0.0
+        self._held: str | None = None
+        files = {
+            *_DATABASE,
+            settings.apache.templates,
+            os.path.abspath(self._config or DEFAULT_FILE),
+        }
+        self._watch = Watch(
+            settings.homes.root,
+            patterns=settings.homes.scripts,
+            budget=settings.homes.watch_budget,
+            files=sorted(files),
+            wake=self._queue.put,
+        )
+        self._watch.start()
+
+    def _end(self) -> None:
+        self._watch.stop()
+        if self._configurer is not None:
+            self._configurer.join(_STOP_WITHIN)
+        self._reconciler.write_status()
+        self._reconciler.close()
+
+    def _reread(self, why: str) -> None:
+        """Begin anew with the settings as they are; with the old ones if they are not usable."""
+        if self._configurer is not None:
+            self._configurer.join()
+        before = self._reconciler
+        watch = self._watch
+        try:
+            self._begin(load(self._config))
+        except (SettingsError, TemplateError) as error:
+            self._log.error("settings.invalid", message=str(error))
+            return
+        watch.stop()
+        before.close()
+        self._log.info("settings.reread", reason=why)
+
+    # ---- messages --------------------------------------------------------------------------
+
+    def _receive(self) -> None:
+        """Wait until something happens or is due, and take in all that has happened."""
+        due = self._next_due()
+        try:
+            timeout = None if due is None else max(0.0, due - time.monotonic())
+            message = self._queue.get(timeout=timeout)
+        except queue.Empty:
+            return
+        reread = None
+        while True:
+            reread = self._take(message) or reread
+            try:
+                message = self._queue.get_nowait()
+            except queue.Empty:
+                break
+        if reread is not None and not self._stopping:
+            self._reread(reread)
+
+    def _next_due(self) -> float | None:
+        times = (
+            self._full_at,
+            self._agenda.next(),
+            None if self._configurer is not None else self._configure_at,
+            self._status_at,
+        )
+        return min((at for at in times if at is not None), default=None)
+
+    def _take(self, message: _Message) -> str | None:
+        """Note one message; return why the settings are to be read again, if they are."""
+        if isinstance(message, _Signal):
+            if message.number == signal.SIGHUP:
+                return "HUP"
+            self._stopping = True
+        elif isinstance(message, _Configured):
+            self._configured(message.outcome)
+        else:
+            return self._woken(message)
+        return None
+
+    def _woken(self, wake: Wake) -> str | None:
+        now = time.monotonic()
+        self._agenda.wake(wake.accounts, now)
+        if wake.everything is not None:
+            event = "watch.overflow" if wake.everything == "overflow" else "watch.resync"
+            self._log.warning(event, reason=wake.everything)
+            self._full_at = min(self._full_at, now)
+        if wake.files & _DATABASE:
+            self._agenda.wake([""], now)  # nobody's name: the database itself is looked at
+        others = wake.files - _DATABASE
+        return f"{', '.join(sorted(others))} changed" if others else None
+
+    # ---- looking ---------------------------------------------------------------------------
+
+    def _look(self, now: float) -> None:
+        names: set[str] | None = None
+        if self._full_at > now:
+            names = self._agenda.take(now)
+            if not names:
+                return
+        try:
+            found = self._reconciler.look(
+                None if names is None else names - {""}, grace=self._settings.timing.grace
+            )
+        except (Unreadable, LockTimeoutError, OSError, TemplateError) as error:
+            self._failed(names, now, str(error))
+            return
+        except Exception:  # noqa: BLE001  whatever it is, the next try may do, and this one is told
+            self._log.exception("pass.failed")
+            self._failed(names, now, None)
+            return
+        if names is None:
+            self._agenda.taken_all(now)
+            self._full_retry.reset()
+            self._full_at = time.monotonic() + self._settings.timing.resync
+            self._tidy()
+        self._looked(found)
+
+    def _failed(self, names: set[str] | None, now: float, message: str | None) -> None:
+        if message is not None:
+            self._log.error("pass.failed", message=message)
+        if names is None:
+            self._full_at = now + self._full_retry.delay()
+        else:
+            self._agenda.remind(names, now + self._retry.delay())
+
+    def _looked(self, found: Look) -> None:
+        announce.look(self._log, found, self._reconciler, held_before=self._held)
+        now = time.monotonic()
+        self._held = found.plan.held_text
+        for name, at in found.rechecks.items():
+            self._agenda.remind([name], at)
+        if found.retry:
+            self._agenda.remind(found.retry, now + self._retry.delay())
+        else:
+            self._retry.reset()
+        if found.changed or found.told:
+            self._status_at = max(now, self._written_at + _STATUS_EVERY)
+        if found.configuration is not None:
+            self._ask(found.configuration, now)
+        elif self._configure_at is None and self._reconciler.unverified:
+            self._configure_at = now
+
+    def _tidy(self) -> None:
+        try:
+            self._reconciler.prune()
+        except (OSError, LockTimeoutError) as error:
+            self._log.warning("prune.failed", message=str(error))
+        refused = self._watch.refused()
+        if refused:
+            self._log.warning(
+                "watch.degraded",
+                message=f"the kernel refused {refused} watches: changes there are seen only every "
+                f"{self._settings.timing.resync:g} s",
+                fix="sysctl fs.inotify.max_user_watches=1048576",
+            )
+
+    # ---- configuring -----------------------------------------------------------------------
+
+    def _ask(self, wanted: Configuration, now: float) -> None:
+        """Have the configuration published: soon, with what else comes, and not too often."""
+        if wanted.digest == self._reconciler.refused:
+            return
+        timing = self._settings.timing
+        if self._configure_at is None:
+            self._asked_at = now
+        # A reload is a cost that everybody pays: twenty times as long without as with.
+        spaced = self._reloaded_at + max(timing.reload_interval, 20 * self._reconciler.stall)
+        self._configure_at = max(spaced, min(now + timing.quiet, self._asked_at + timing.max_wait))
+
+    def _configure(self, now: float) -> None:
+        if self._configure_at is None or self._configure_at > now or self._configurer is not None:
+            return
+        self._configure_at = None
+        wanted = self._reconciler.wanted()
+        if wanted is not None and wanted.digest == self._reconciler.refused:
+            return
+        reconciler = self._reconciler
+
+        def work() -> None:
+            ended: Outcome | Exception
+            try:
+                ended = reconciler.configure(wanted)
+            except Exception as error:  # noqa: BLE001  a thread has nobody else to tell
+                ended = error
+            self._queue.put(_Configured(ended))
+
+        self._configurer = threading.Thread(target=work, name="configure", daemon=True)
+        self._configurer.start()
+
+    def _configured(self, outcome: Outcome | Exception) -> None:
+        self._configurer = None
+        now = time.monotonic()
+        self._status_at = max(now, self._written_at + _STATUS_EVERY)
+        if isinstance(outcome, Exception):
+            self._log.error("generation.failed", message=str(outcome))
+            self._configure_at = now + self._reload_retry.delay()
+            return
+        announce.outcome(self._log, outcome)
+        self._agenda.remind(self._reconciler.note(outcome), now)
+        if outcome.reloaded:
+            self._reloaded_at = now
+        if outcome.standing is Standing.CONVERGED:
+            self._reload_retry.reset()
+        elif outcome.standing is not Standing.PUT_BACK:
+            self._configure_at = now + self._reload_retry.delay()
+
+    def _write_status(self, now: float) -> None:
+        if self._status_at is None or self._status_at > now:
+            return
+        self._status_at = None
+        self._written_at = now
+        try:
+            self._reconciler.write_status()
+        except OSError as error:
+            self._log.error("status.failed", message=f"{error.strerror}: {error.filename}")
+            self._status_at = now + self._retry.delay()

@@ -1,0 +1,176 @@
+"""The one table of rejections: code, kind of news, sentence, mending command.
+
+The page, the status, the log and the manual all print from it. A sentence names the file and the
+fault; a command can be pasted into the student's own shell.
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+
+from reconciler.model import News, Rejection
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One row: `{…}` are filled in by `reject`."""
+
+    news: News
+    message: str
+    fix: str
+
+
+RULES: dict[str, Rule] = {
+    "no-account": Rule(
+        News.UNSAFE,
+        "{home} belongs to no account on this machine",
+        "ask the administrator: either `useradd {name}` or `rmdir` {home} is missing",
+    ),
+    "system-account": Rule(
+        News.UNSAFE,
+        "{name} has uid {uid}, below {min_uid}: system accounts are not published",
+        "ask the administrator for an ordinary account",
+    ),
+    "home-mismatch": Rule(
+        News.UNSAFE,
+        "the account database gives {name} the home {actual}, not {home}",
+        "ask the administrator: usermod -d {home} {name}",
+    ),
+    "url-name": Rule(
+        News.UNSAFE,
+        "{url} {why}",
+        'ask the administrator to set another `url` under [accounts."{name}"]',
+    ),
+    "unsafe-name": Rule(
+        News.UNSAFE,
+        "{path}: the name {part} has characters other than letters, digits and _ . + -, "
+        "or begins with . or -",
+        "mv -- {quoted} a_plain_name",
+    ),
+    "symlink": Rule(
+        News.UNSAFE,
+        "{path} is a symbolic link, and links are not followed",
+        "cp -rL -- {quoted} {quoted}.real && rm -- {quoted} && mv -- {quoted}.real {quoted}",
+    ),
+    "not-regular": Rule(
+        News.UNSAFE,
+        "{path} is {what}, not {wanted}",
+        "{mend}",
+    ),
+    "hard-link": Rule(
+        News.UNSAFE,
+        "{path} has {links} names (hard links), so somebody else's copy of it could change",
+        "cp -- {quoted} {quoted}.own && mv -- {quoted}.own {quoted}",
+    ),
+    "wrong-owner": Rule(
+        News.UNSAFE,
+        "{path} belongs to uid {uid}, not to {name} (uid {own})",
+        "cp -r -- {quoted} {quoted}.own && rm -rf -- {quoted} && mv -- {quoted}.own {quoted}"
+        " (or ask the administrator: chown {name} {quoted})",
+    ),
+    "writable-by-others": Rule(
+        News.UNSAFE,
+        "{path} has mode {mode}, so {who} could put code of theirs into your app",
+        "chmod {change} -- {quoted}",
+    ),
+    "too-large": Rule(
+        News.SOFT,
+        "{path} has {size} bytes; at most {limit} are read",
+        "move the code out of {path} into a module beside it, and import it from there",
+    ),
+    "encoding": Rule(
+        News.SOFT,
+        "{path}: {why}",
+        "save {path} as UTF-8, or declare ASCII, Latin-1 or cp1252 in its first line",
+    ),
+    "syntax-error": Rule(
+        News.SOFT,
+        "{path}, line {line}: {why}",
+        "mend line {line} of {path}; `python3 -m py_compile {quoted}` shows the place",
+    ),
+    "no-application": Rule(
+        News.SOFT,
+        "{path} defines no `application`, which is what the server calls",
+        "put `application = get_wsgi_application()` at the end of {path}, not indented "
+        "(for Flask: `from app import app as application`)",
+    ),
+    "virtualenv": Rule(
+        News.SOFT,
+        "the virtualenv {path} has no packages for Python {version}, which the server runs",
+        "python{version} -m venv --clear {quoted} && {quoted}/bin/pip install django",
+    ),
+    "superseded": Rule(
+        News.CHOICE,
+        "{path} is valid, but an account has one app, and {winner} is it",
+        "printf 'script = \"%s\"\\n' {relative} > ~/.slp.toml",
+    ),
+    "disabled": Rule(
+        News.CHOICE,
+        "the administrator has disabled {name}{why}",
+        "ask the administrator: slp-reconciler enable {name}",
+    ),
+    "quarantined": Rule(
+        News.CHOICE,
+        "Apache refuses its configuration for {name}: {why}",
+        "ask the administrator to look at the log; a change of the account's settings or of the "
+        "templates tries it again",
+    ),
+    "unreadable": Rule(
+        News.UNKNOWN,
+        "{path} could not be looked at: {why}; what was published stays",
+        "nothing: it is tried again by itself; if it lasts, tell the administrator",
+    ),
+    "over-budget": Rule(
+        News.CHOICE,
+        "{why}",
+        "{mend}",
+    ),
+    "unreachable": Rule(
+        News.SOFT,
+        "Apache's own user ({user}) cannot get at {path}",
+        "chmod o+x ~ && chmod o+rX -R -- {quoted}",
+    ),
+    "static-unreachable": Rule(
+        News.SOFT,
+        "Apache's own user ({user}) cannot read {path}, so static files answer 403",
+        "chmod o+x ~ && chmod -R o+rX -- {quoted}",
+    ),
+}
+
+
+def printable(text: str) -> str:
+    r"""Return a name of a student's with control, undecodable and odd characters as \x…, \u….
+
+    Right-to-left marks and the like are not `isprintable`, so that a name cannot rewrite the line
+    that it stands in.
+    """
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
+    )
+
+
+def reject(code: str, **values: object) -> Rejection:
+    """Fill in the row `code`. `path`, where given, is also there as `quoted`, for a shell."""
+    rule = RULES[code]
+    if "path" in values:
+        values.setdefault("quoted", _quoted(str(values["path"])))
+    shown = {key: printable(str(value)) for key, value in values.items()}
+    return Rejection(code, rule.message.format(**shown), rule.fix.format(**shown), rule.news)
+
+
+def _quoted(path: str) -> str:
+    r"""Quote for a POSIX shell, with `~/` left bare so that the shell expands it.
+
+    A name that does not print is given as `$'…'`, which bash, zsh and ksh read.
+    """
+    home, rest = ("~/", path[2:]) if path.startswith("~/") else ("", path)
+    if rest.isprintable():
+        return home + shlex.quote(rest)
+    octets = rest.encode("utf-8", "surrogateescape")
+    return (
+        home
+        + "$'"
+        + "".join(chr(b) if 32 <= b < 127 and b not in b"\\'" else f"\\x{b:02x}" for b in octets)
+        + "'"
+    )

@@ -1,0 +1,296 @@
+"""One account's facts → one `Verdict`.
+
+    the served script    another admitted   what becomes of the link            state
+    -------------------  -----------------  ----------------------------------  --------
+    admitted             any                stays, or a new set if it changed   served
+    unsafe               yes                switched at once                    served
+    unsafe               no                 withdrawn at once                   rejected
+    soft fault or gone   any, in `grace`    stays, with a reason                served
+    soft fault or gone   yes, after         switched                            served
+    soft fault or gone   no, after          withdrawn                           rejected, empty
+    unknown              any                stays, with a reason                served
+    (none served)        yes                published                           served
+    (none served)        no                 nothing                             rejected, empty
+
+A script named by a setting is the only one that counts while it exists.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from reconciler.decide.judge import judge_home, judge_script, judge_wishes
+from reconciler.decide.rules import reject
+from reconciler.model import (
+    Account,
+    App,
+    Home,
+    News,
+    Rejection,
+    Script,
+    Standing,
+    State,
+    Static,
+    Verdict,
+)
+from reconciler.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a verdict depends on beside the home itself."""
+
+    settings: Settings
+    now: float
+    """Monotonic seconds."""
+    grace: float
+    """Seconds; 0 where what is so now is to be published."""
+    python: str
+    """The version that mod_wsgi embeds, as "3.11"."""
+    served: App | None
+    """What the account's link points to now."""
+    soft_since: float | None
+    """When the soft fault, if any, was first seen."""
+    names_scripts: bool = False
+    """The template set writes students' paths into the configuration."""
+
+
+def judge(home: Home, context: Context) -> Verdict | None:
+    """Return the verdict, or None for a name that is no account and has no home."""
+    settings, account = context.settings, home.account
+    url = settings.url(home.name)
+    reason = _account_fault(home, context)
+    if home.node is None and home.trouble is None and home.standing is not Standing.UNKNOWN:
+        # "Gone" is news of the soft kind: a home is moved aside while it is restored.
+        kept = _without(home, account, url, None, context)
+        return kept if account is not None and kept.keep else None
+    if reason is not None or account is None:
+        assert reason is not None, "a name without an account has a reason"
+        listed = account if _nameable(home, settings) else None
+        return _without(home, listed, url, reason, context)
+    return _judge_scripts(home, account, url, context)
+
+
+def _account_fault(home: Home, context: Context) -> Rejection | None:
+    settings, account = context.settings, home.account
+    path = f"{settings.homes.root}/{home.name}"
+    if home.standing is Standing.UNKNOWN:
+        return reject("unreadable", path=path, why="the account database does not answer")
+    if account is None:
+        return reject("no-account", home=path, name=home.name)
+    if account.uid < settings.homes.min_uid:
+        return reject(
+            "system-account", name=home.name, uid=account.uid, min_uid=settings.homes.min_uid
+        )
+    if account.home.rstrip("/") != path:
+        return reject("home-mismatch", name=home.name, home=path, actual=account.home)
+    if not _plain(home.name, settings):
+        why = "is not a name that a URL and a configuration can carry"
+        return reject("url-name", url=home.name, name=home.name, why=why)
+    if not settings.of(home.name).enabled:
+        return reject("disabled", name=home.name, why="")
+    if home.trouble is not None:
+        return reject("unreadable", path=path, why=home.trouble)
+    if home.node is None:
+        return None
+    return judge_home(home.node, account) or judge_wishes(home.wishes, account)
+
+
+def _plain(name: str, settings: Settings) -> bool:
+    # Both: an administrator's looser pattern must not let a quote into a configuration.
+    return bool(
+        re.fullmatch(settings.homes.account_pattern, name)
+        and re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name)
+    )
+
+
+def _nameable(home: Home, settings: Settings) -> bool:
+    """Whether a stanza may stand for the account, although it has no app."""
+    account = home.account
+    return (
+        account is not None
+        and (home.trouble is not None or (home.node is not None and home.node.kind == "directory"))
+        and account.uid >= settings.homes.min_uid
+        and account.home.rstrip("/") == f"{settings.homes.root}/{home.name}"
+        and _plain(home.name, settings)
+    )
+
+
+def _without(
+    home: Home, account: Account | None, url: str, reason: Rejection | None, context: Context
+) -> Verdict:
+    """The verdict where the account as a whole stands in the way."""
+    others = tuple((script.path, reason) for script in home.scripts) if reason else ()
+    news = reason.news if reason else News.SOFT
+    state = State.REJECTED if reason else State.EMPTY
+    return _bridged(
+        Verdict(home.name, state, account, url, reason=reason, others=others), news, context
+    )
+
+
+def _bridged(verdict: Verdict, news: News, context: Context) -> Verdict:
+    """Keep what is served where the bad news is unknown, or soft and younger than `grace`."""
+    if context.served is None:
+        return verdict
+    since = recheck = None
+    if news is News.SOFT:
+        since = context.now if context.soft_since is None else context.soft_since
+        recheck = since + context.grace
+        if context.now >= recheck:
+            return verdict
+    elif news is not News.UNKNOWN:
+        return verdict
+    return Verdict(
+        verdict.name,
+        State.SERVED,
+        verdict.account,
+        verdict.url,
+        app=context.served,
+        keep=True,
+        reason=verdict.reason,
+        warnings=verdict.warnings,
+        others=verdict.others,
+        soft_since=since,
+        recheck_at=recheck,
+    )
+
+
+def _judge_scripts(home: Home, account: Account, url: str, context: Context) -> Verdict:
+    own = context.settings.of(home.name)
+    found = {script.path: (script, _judge_one(script, account, context)) for script in home.scripts}
+    base = f"{context.settings.homes.root}/{home.name}/"
+    served = context.served.script.removeprefix(base) if context.served else None
+
+    def rank(path: str) -> tuple[bool, bool, bool, int, str]:
+        file = found[path][0].file
+        newest = file.mtime_ns if file else 0
+        # One that a setting names wins "while it exists", valid or not.
+        return (
+            not (path == own.script and file),
+            not (path == home.wishes.script and file),
+            path != served,
+            -newest,
+            path,
+        )
+
+    order = sorted(found, key=rank)
+    named = order[0] if order and not (rank(order[0])[0] and rank(order[0])[1]) else None
+    served_fault = found[served][1] if served in found else None
+    served_lost = context.served is not None and (
+        served not in found or (served_fault is not None and served_fault.news is not News.UNSAFE)
+    )
+    admitted = [path for path in order if found[path][1] is None and named in (None, path)]
+
+    if served_lost and not (named and named != served and admitted):
+        news = served_fault.news if served_fault else News.SOFT
+        kept = _bridged(
+            Verdict(
+                home.name,
+                State.EMPTY,
+                account,
+                url,
+                reason=served_fault or _gone(served or ""),
+                others=_others(found, served, served),
+            ),
+            news,
+            context,
+        )
+        if kept.keep:
+            return kept
+    winner = admitted[0] if admitted else None
+    blamed = winner or (order[0] if order else None)
+    if winner is None:
+        reason = found[blamed][1] if blamed else None
+        state = State.REJECTED if reason else State.EMPTY
+        others = _others(found, blamed, named)
+        return Verdict(home.name, state, account, url, reason=reason, others=others)
+    script = found[winner][0]
+    return Verdict(
+        home.name,
+        State.SERVED,
+        account,
+        url,
+        app=_app(script, account, base),
+        warnings=_warnings(home, script, context),
+        others=_others(found, winner, winner),
+    )
+
+
+def _gone(path: str) -> Rejection:
+    return reject(
+        "not-regular",
+        path=f"~/{path}",
+        what="not there any more",
+        wanted="a regular file",
+        mend="put it back, and it is served as before",
+    )
+
+
+def _judge_one(script: Script, account: Account, context: Context) -> Rejection | None:
+    fault = judge_script(script, account, content=not context.settings.of(account.name).skip_checks)
+    if fault is not None:
+        return fault
+    venv = script.virtualenv
+    if venv is not None and venv.chosen and venv.site_packages is None:
+        return reject("virtualenv", path=venv.path, version=context.python)
+    if context.names_scripts and script.reachable is False:
+        user = context.settings.apache.user
+        return reject("unreachable", path=f"~/{script.path}", user=user)
+    return None
+
+
+def _others(
+    found: dict[str, tuple[Script, Rejection | None]], told: str | None, winner: str | None
+) -> tuple[tuple[str, Rejection], ...]:
+    """Return every script but the one told of elsewhere, each with its one reason."""
+    return tuple(
+        (
+            path,
+            fault or reject("superseded", path=f"~/{path}", winner=f"~/{winner}", relative=path),
+        )
+        for path, (_, fault) in sorted(found.items())
+        if path != told
+    )
+
+
+def _app(script: Script, account: Account, base: str) -> App:
+    file = script.file
+    assert file is not None, "an admitted script has a node"
+    venv = script.virtualenv if script.virtualenv and script.virtualenv.site_packages else None
+    return App(
+        account=account.name,
+        uid=account.uid,
+        gid=account.gid,
+        script=base + script.path,
+        project=(base + script.project).rstrip("/"),
+        package=(base + script.package).rstrip("/"),
+        static=script.static.path if script.static else None,
+        virtualenv=venv.path if venv else None,
+        site_packages=venv.site_packages if venv else None,
+        identity=(file.inode, file.size, file.mtime_ns),
+    )
+
+
+def _warnings(home: Home, script: Script, context: Context) -> tuple[Rejection, ...]:
+    found = []
+    static: Static | None = script.static
+    if static is not None and static.reachable is False:
+        user = context.settings.apache.user
+        found.append(reject("static-unreachable", path=static.path, user=user))
+    venv = script.virtualenv
+    if venv is not None and not venv.chosen and venv.site_packages is None:
+        found.append(reject("virtualenv", path=venv.path, version=context.python))
+    if home.unseen:
+        found.append(over_watch_budget(home.unseen))
+    return tuple(found)
+
+
+def over_watch_budget(unseen: int) -> Rejection:
+    """Return the warning of a home with more directories than are watched."""
+    return reject(
+        "over-budget",
+        why=f"the home has {unseen} directories more than are watched; a change in those is "
+        "seen only by the next resync",
+        mend="put directories that hold no project into one of their own",
+    )

@@ -1,0 +1,222 @@
+"""The frozen values that the stages hand to one another. No I/O, and no judgement.
+
+The flow: `Home` (facts) → `Verdict` (judgement) → `Plan` (effects to come) → `Outcome`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class News(StrEnum):
+    """How bad a rejection is, which settles when it takes effect (rule 7 of the design)."""
+
+    UNSAFE = "unsafe"
+    """Withdraws at once: a link, an owner, a mode, a name."""
+    SOFT = "soft"
+    """Must hold for `grace` seconds: an editor or an upload may be at work."""
+    UNKNOWN = "unknown"
+    """Could not be told: what is published stays."""
+    CHOICE = "choice"
+    """Nobody's fault: superseded, disabled, over the budget."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why a script or an account is not served, in words that a student can act on."""
+
+    code: str
+    message: str
+    fix: str
+    news: News
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One component of a path below a home, as `fstat` of its own descriptor told it."""
+
+    path: str
+    """Relative to the home; "" is the home itself."""
+    kind: str
+    """"directory", "file", "link" or "other"."""
+    uid: int
+    gid: int
+    mode: int
+    """The permission bits, setuid and setgid included."""
+    links: int
+    size: int
+    inode: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What the Python of mod_wsgi says of a script's text."""
+
+    encoding: str | None
+    """Why its bytes are no text; None when they are."""
+    syntax: tuple[int, str] | None
+    """The line and Python's complaint; None when it compiles."""
+    binds_application: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Static:
+    """A directory of static files that a project has."""
+
+    path: str
+    """Absolute, without a link in it below the home."""
+    reachable: bool | None
+    """Whether Apache's own user can list it; None where that could not be told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Virtualenv:
+    """A virtual environment that belongs to a project, or that a setting names."""
+
+    path: str
+    """Absolute."""
+    chosen: bool
+    """Named by a setting, rather than found beside the project."""
+    site_packages: str | None
+    """Absolute, for the Python of mod_wsgi; None where it has none for that version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A `wsgi.py` found in a home, or one that a setting names."""
+
+    path: str
+    """Relative to the home."""
+    nodes: tuple[Node, ...]
+    """From the home down to the script; shorter where one is missing or no directory."""
+    source: Source | None
+    """None where the text was not read, since a node above says enough."""
+    trouble: str | None
+    """Why it could not be told, as opposed to "is not there"."""
+    project: str
+    """Relative to the home; "" is the home."""
+    package: str
+    static: Static | None = None
+    virtualenv: Virtualenv | None = None
+    reachable: bool | None = None
+    """Whether Apache's own user can read the script; only asked where a stanza names it."""
+
+    @property
+    def file(self) -> Node | None:
+        """The script's own node, where every component is there."""
+        last = self.nodes[-1] if self.nodes else None
+        return last if last is not None and last.path == self.path else None
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a student's `~/.slp.toml` says."""
+
+    nodes: tuple[Node, ...] = ()
+    """The home and the file; empty where there is no file."""
+    fault: Fault | None = None
+    script: str | None = None
+    static: str | None = None
+    virtualenv: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with the text of a `~/.slp.toml`."""
+
+    code: str
+    line: int
+    message: str
+
+
+class Standing(StrEnum):
+    """What the account database says of a name."""
+
+    FOUND = "found"
+    ABSENT = "absent"
+    UNKNOWN = "unknown"
+    """It did not answer: an outage is not a deletion."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A row of the account database."""
+
+    name: str
+    uid: int
+    gid: int
+    home: str
+    group: str
+    """The primary group as `WSGIDaemonProcess group=` takes it: a plain name, or `#gid`."""
+    private_group: bool
+    """The group is the account's own: nobody else has it, first or supplementary."""
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Everything observed about one name below the root of the homes."""
+
+    name: str
+    standing: Standing
+    account: Account | None = None
+    node: Node | None = None
+    """The home itself; None where there is no such entry."""
+    trouble: str | None = None
+    """Why the home could not be looked at."""
+    scripts: tuple[Script, ...] = ()
+    wishes: Wishes = field(default_factory=Wishes)
+    unseen: int = 0
+    """Directories that were not looked into, since the home has too many."""
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """The one admitted script of an account, with all that its set will say.
+
+    Every field is in the set's digest: equal apps have equal sets, and make no new one.
+    """
+
+    account: str
+    uid: int
+    gid: int
+    script: str
+    """Absolute, like `project`, `package`, `static`, `virtualenv` and `site_packages`."""
+    project: str
+    package: str
+    static: str | None
+    virtualenv: str | None
+    site_packages: str | None
+    identity: tuple[int, int, int]
+    """The script's inode, size and mtime in ns: a `touch` makes a new set."""
+
+
+class State(StrEnum):
+    """What a visitor of an account's URL meets."""
+
+    SERVED = "served"
+    REJECTED = "rejected"
+    EMPTY = "empty"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What ought to be so for one account, and why."""
+
+    name: str
+    state: State
+    account: Account | None
+    """None where no stanza may name it."""
+    url: str
+    app: App | None = None
+    """What ought to be published; with `keep`, what stays published although `reason` holds."""
+    keep: bool = False
+    """Leave the link as it is: the fault is inside `grace`, or unknown."""
+    reason: Rejection | None = None
+    warnings: tuple[Rejection, ...] = ()
+    others: tuple[tuple[str, Rejection], ...] = ()
+    soft_since: float | None = None
+    """When the soft fault that `keep` bridges was first seen (monotonic seconds)."""
+    recheck_at: float | None = None
+    """When to look again even if nothing happens (monotonic seconds)."""

@@ -1,0 +1,179 @@
+"""The account database, with a difference between "is not there" and "did not answer".
+
+`pwd.getpwnam` raises the same `KeyError` for a missing account, a missing `/etc/passwd`, too many
+open files, and a directory service that is down. So the file is read by ourselves, where each of
+those has an `errno`; what it does not have is asked of the name service.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import grp
+import os
+import pwd
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from reconciler.model import Account, Standing
+
+_LIMIT = 64 * 1024 * 1024  # bytes; 100,000 accounts are about 8 MiB
+_PLAIN_GROUP = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of `passwd`, and where it was found."""
+
+    name: str
+    uid: int
+    gid: int
+    home: str
+    origin: str
+    """"files" or "service"."""
+
+
+class Accounts:
+    """Looks names up for the length of one pass; `refresh` begins the next."""
+
+    def __init__(self, directory: str = "/etc") -> None:
+        self._passwd = f"{directory}/passwd"
+        self._group = f"{directory}/group"
+        self._stamps: tuple[object, ...] | None = None
+        self._rows: dict[str, Row] | None = None
+        self._primary: Counter[int] = Counter()
+        self._groups: dict[int, tuple[str, frozenset[str]]] | None = None
+        self._service: dict[str, Row | None] = {}
+        self._last: Mapping[str, object] = {}
+
+    def refresh(self) -> set[str]:
+        """Read the files again if they changed, and forget what the name service said.
+
+        Returns:
+            the names whose row, or whose group, is not what it was.
+        """
+        self._service.clear()
+        stamps = (_stamp(self._passwd), _stamp(self._group))
+        if stamps == self._stamps and self._rows is not None and self._groups is not None:
+            return set()
+        self._stamps = stamps
+        before = dict(self._everybody())
+        self._rows = _read_passwd(self._passwd)
+        self._groups = _read_group(self._group)
+        self._primary = Counter(row.gid for row in (self._rows or {}).values())
+        if self._rows is None or self._groups is None:
+            return set()
+        # What was known is kept through an outage, so that its end brings the difference.
+        after = dict(self._everybody())
+        self._last = after
+        return {name for name in {*before, *after} if before.get(name) != after.get(name)}
+
+    def _everybody(self) -> Iterable[tuple[str, object]]:
+        if self._rows is None or self._groups is None:
+            return self._last.items()
+        groups, primary = self._groups, self._primary
+        return (
+            (name, (row, groups.get(row.gid), primary[row.gid])) for name, row in self._rows.items()
+        )
+
+    def find(
+        self, name: str, known: Mapping[str, str]
+    ) -> tuple[Standing, Account | None, str | None]:
+        """Return the account's standing, its row, and the row's origin.
+
+        `known` maps accounts that resolved before to their origin. One of a service's counts as
+        gone only while another of that service's still resolves; one of the file's, while the file
+        can be read.
+        """
+        if self._rows is None or self._groups is None:
+            return Standing.UNKNOWN, None, None
+        row = self._rows.get(name) or self._ask(name)
+        if row is None:
+            if known.get(name) == "service" and not self._service_answers(name, known):
+                return Standing.UNKNOWN, None, None
+            return Standing.ABSENT, None, None
+        found = self._group_of(row)
+        if found is None:
+            return Standing.UNKNOWN, None, None
+        group, private = found
+        account = Account(row.name, row.uid, row.gid, row.home, group, private)
+        return Standing.FOUND, account, row.origin
+
+    def _ask(self, name: str) -> Row | None:
+        if name not in self._service:
+            row = None
+            with contextlib.suppress(KeyError, OSError, ValueError):
+                entry = pwd.getpwnam(name)
+                row = Row(name, entry.pw_uid, entry.pw_gid, entry.pw_dir, "service")
+            self._service[name] = row
+        return self._service[name]
+
+    def _service_answers(self, but: str, known: Mapping[str, str]) -> bool:
+        others = (name for name, origin in known.items() if origin == "service" and name != but)
+        return any(self._ask(name) is not None for name, _ in zip(others, range(3), strict=False))
+
+    def _group_of(self, row: Row) -> tuple[str, bool] | None:
+        assert self._groups is not None
+        entry = self._groups.get(row.gid)
+        if entry is None:
+            try:
+                found = grp.getgrgid(row.gid)
+            except (KeyError, OSError):
+                if row.origin == "service":
+                    return None  # perhaps the service is going down between two questions
+                # A gid that no group has is a number that Apache cannot resolve either.
+                return None
+            entry = (found.gr_name, frozenset(found.gr_mem))
+        name, members = entry
+        private = members <= {row.name} and (
+            self._primary[row.gid] <= 1 if row.origin == "files" else name == row.name
+        )
+        # A directory service may well have "domain users": Apache takes the number for that.
+        return (name if _PLAIN_GROUP.fullmatch(name) else f"#{row.gid}"), private
+
+
+def _stamp(path: str) -> tuple[int, ...] | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+def _fields(path: str) -> Iterable[list[str]] | None:
+    try:
+        with open(path, "rb") as stream:
+            data = stream.read(_LIMIT + 1)
+    except OSError:
+        return None
+    if len(data) > _LIMIT:
+        return None
+    return (line.split(":") for line in data.decode("utf-8", "surrogateescape").splitlines())
+
+
+def _read_passwd(path: str) -> dict[str, Row] | None:
+    fields = _fields(path)
+    rows: dict[str, Row] = {}
+    for parts in fields or ():
+        if len(parts) >= 7 and parts[2].isdecimal() and parts[3].isdecimal():
+            # The first line of a name counts, as for everybody else who reads the file.
+            rows.setdefault(
+                parts[0], Row(parts[0], int(parts[2]), int(parts[3]), parts[5], "files")
+            )
+    # Without root it is being written, or is not the file it should be.
+    return rows if any(row.uid == 0 for row in rows.values()) else None
+
+
+def _read_group(path: str) -> dict[int, tuple[str, frozenset[str]]] | None:
+    fields = _fields(path)
+    if fields is None:
+        return None
+    members: dict[int, set[str]] = defaultdict(set)
+    names: dict[int, str] = {}
+    for parts in fields:
+        if len(parts) >= 4 and parts[2].isdecimal():
+            gid = int(parts[2])
+            names.setdefault(gid, parts[0])
+            members[gid] |= {name for name in parts[3].split(",") if name}
+    return {gid: (name, frozenset(members[gid])) for gid, name in names.items()} or None

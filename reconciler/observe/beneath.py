@@ -1,0 +1,139 @@
+"""Opening what is below a home: one component at a time, from a descriptor, never through a link.
+
+The owner of the home changes it under us. A path that was checked by name may be another by the
+time it is opened; a descriptor stays what it was when it was checked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Iterator
+
+from reconciler.model import Node
+
+# O_NONBLOCK: a FIFO or a device would keep us waiting in open(); O_NOCTTY: or be our terminal.
+_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENXIO, errno.ENODEV})
+
+
+class Unreadable(Exception):  # noqa: N818  it is a fact, of the third kind: neither there nor not
+    """It could not be told whether something is there, or what it is."""
+
+
+def open_directory(name: str, *, at: int | None = None) -> int | None:
+    """Return a descriptor of the directory `name`, None where there is no such directory.
+
+    Raises:
+        Unreadable: I/O error, permission, too many files: it could not be told.
+    """
+    return _open(name, at, os.O_DIRECTORY)
+
+
+def open_file(name: str, *, at: int) -> int | None:
+    """Return a descriptor of `name` if it is a regular file, else None.
+
+    It is looked at before it is opened: opening a device can have effects of its own. What is
+    opened is looked at once more, since the two may differ.
+
+    Raises:
+        Unreadable: as for `open_directory`.
+    """
+    fd = _open(name, at, 0)
+    if fd is not None and not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        return None
+    return fd
+
+
+def _open(name: str, at: int | None, extra: int) -> int | None:
+    try:
+        return os.open(name, _FLAGS | extra, dir_fd=at)
+    except OSError as error:
+        if error.errno in _GONE or error.errno == errno.ELOOP:
+            return None
+        raise Unreadable(
+            f"{error.strerror} ({errno.errorcode.get(error.errno or 0, '?')})"
+        ) from error
+
+
+def look(name: str, path: str, *, at: int) -> Node | None:
+    """Return the node `name` itself, link or not; None where there is none.
+
+    Raises:
+        Unreadable: it could not be told.
+    """
+    try:
+        return node(path, os.stat(name, dir_fd=at, follow_symlinks=False))
+    except OSError as error:
+        if error.errno in _GONE:
+            return None
+        raise Unreadable(
+            f"{error.strerror} ({errno.errorcode.get(error.errno or 0, '?')})"
+        ) from error
+
+
+def node(path: str, status: os.stat_result) -> Node:
+    """Return what `stat` said, as a fact."""
+    kinds = {stat.S_IFDIR: "directory", stat.S_IFREG: "file", stat.S_IFLNK: "link"}
+    return Node(
+        path,
+        kinds.get(stat.S_IFMT(status.st_mode), "other"),
+        status.st_uid,
+        status.st_gid,
+        stat.S_IMODE(status.st_mode),
+        status.st_nlink,
+        status.st_size,
+        status.st_ino,
+        status.st_mtime_ns,
+    )
+
+
+@contextlib.contextmanager
+def walk(home: int, path: str) -> Iterator[tuple[tuple[Node, ...], int | None]]:
+    """Follow the directories of `path` down from the descriptor `home`.
+
+    Yields:
+        the nodes from the home to the last component that is there, and a descriptor of the last
+        directory, or None where the way ends before. A link ends it.
+
+    Raises:
+        Unreadable: it could not be told.
+    """
+    nodes = [node("", os.fstat(home))]
+    at: int | None = os.dup(home)
+    try:
+        for part in path.split("/") if path else ():
+            assert at is not None
+            below = open_directory(part, at=at)
+            here = f"{nodes[-1].path}/{part}".lstrip("/")
+            # What it is instead is told by its own node, which is never opened.
+            told = look(part, here, at=at) if below is None else node(here, os.fstat(below))
+            os.close(at)
+            at = below
+            if told is not None:
+                nodes.append(told)
+            if below is None:
+                break
+        yield tuple(nodes), at
+    finally:
+        if at is not None:
+            os.close(at)
+
+
+def read(fd: int, limit: int) -> bytes:
+    """Return at most `limit` bytes of a regular file.
+
+    Raises:
+        Unreadable: I/O error.
+    """
+    try:
+        chunks, left = [], limit
+        while left and (chunk := os.read(fd, left)):
+            chunks.append(chunk)
+            left -= len(chunk)
+    except OSError as error:
+        raise Unreadable(f"{error.strerror}") from error
+    return b"".join(chunks)

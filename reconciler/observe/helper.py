@@ -1,0 +1,208 @@
+"""A process that does for us what we would rather not do ourselves, and may die of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+from reconciler.observe import jail
+
+ANSWER_LIMIT = 4096  # bytes; the longest honest answer is some 1,300 (200 characters as \uXXXX)
+GOODBYE = 1.0  # seconds in which an idle helper ends when its input is closed; measured: 3 ms
+
+# The program comes through the pipe. As an argument, its 300 lines would be in every `ps`; as a
+# file, it would have to be readable to a user that may read nothing.
+_BOOT = """\
+import os
+text = b""
+while not text.endswith(b"\\0"):
+    part = os.read(0, 65536)
+    if not part:
+        os._exit(1)
+    text += part
+exec(compile(text[:-1], "jail.py", "exec"))
+"""
+_ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
+
+
+class HelperError(OSError):
+    """It could not be told: a helper cannot be started, or the machine gives it no time."""
+
+
+class HelperDied(HelperError):  # noqa: N818 what happened, and to whom; not our error
+    """The helper ended, talked nonsense or ran out of time at this very request."""
+
+
+class Helper:
+    """A long-lived child that answers one request at a time; started when first needed.
+
+    It is taken for hostile once it has seen a stranger's text: whatever it answers is bounded
+    and is JSON, or it is killed. `role` and `argument` are those of `jail.main`; `timeout` is in
+    seconds and holds for a start and for each request. Safe to share between threads.
+    """
+
+    def __init__(self, python: str, role: str, argument: str, *, timeout: float) -> None:
+        self._command = [python, "-I", "-S", "-B", "-c", _BOOT, role, argument]
+        self._timeout = timeout
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._failed: tuple[float, str] | None = None
+
+    def ask(self, request: bytes) -> object:
+        """The helper's answer to `request`.
+
+        Raises:
+            HelperDied: this request was the end of it; the next one gets a new helper.
+            HelperError: it cannot be started, or it got too little of the processor to blame it.
+        """
+        with self._lock:
+            process = self._running()
+            deadline = time.monotonic() + self._timeout
+            try:
+                _write(process, len(request).to_bytes(4, "big") + request, deadline)
+                return _answer(process, deadline)
+            except TimeoutError:
+                # The CPU limit of jail.py ends a busy helper long before this. One that hardly
+                # ran was starved, on a machine too loaded to judge anybody by.
+                if self._kill() < self._timeout / 2:
+                    raise HelperError("a helper was given no time to answer") from None
+                raise HelperDied(f"a helper did not answer within {self._timeout:g} s") from None
+            except (OSError, ValueError, RecursionError) as error:
+                self._kill()
+                raise HelperDied(f"a helper died: {error}") from None
+            except BaseException:  # Ctrl-C in mid-frame: the next answer would be the wrong one
+                self._kill()
+                raise
+
+    def close(self) -> None:
+        """Ends the helper by closing its input; a later `ask` starts another."""
+        with self._lock:
+            process = self._process
+            if process is not None and process.stdin is not None:
+                process.stdin.close()
+                try:
+                    process.wait(GOODBYE)
+                except subprocess.TimeoutExpired:
+                    pass
+                self._kill()
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is not None and self._process.poll() is not None:
+            self._kill()  # it died between two requests: nobody's fault
+        if self._process is None:
+            self._process = self._start()
+        return self._process
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        # A pass over 1,000 homes must not wait for 1,000 starts that hang.
+        if self._failed is not None and time.monotonic() < self._failed[0]:
+            raise HelperError(self._failed[1])
+        self._failed = None
+        deadline = time.monotonic() + self._timeout
+        try:
+            self._process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                bufsize=0,
+                cwd="/",
+                env=_ENVIRONMENT,
+                start_new_session=True,
+            )
+            for pipe in (self._process.stdin, self._process.stdout):
+                assert pipe is not None
+                os.set_blocking(pipe.fileno(), False)
+            _write(self._process, Path(jail.__file__).read_bytes() + b"\0", deadline)
+            _greet(_answer(self._process, deadline))
+        except (OSError, ValueError, RecursionError) as error:
+            self._kill()
+            why = f"a helper cannot be started ({self._command[0]}): {error}"
+            self._failed = (time.monotonic() + self._timeout, why)
+            raise HelperError(why) from None
+        except BaseException:
+            self._kill()
+            raise
+        return self._process
+
+    def _kill(self) -> float:
+        """Ends the helper whatever state it is in; the seconds of CPU that it had."""
+        process, self._process = self._process, None
+        if process is None:
+            return 0.0
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+        if process.poll() is not None:
+            return 0.0
+        try:
+            process.kill()
+        except PermissionError:
+            pass  # a unit without CAP_KILL: it ends by its closed input, or by its CPU limit
+        deadline = time.monotonic() + GOODBYE
+        while time.monotonic() < deadline:
+            try:
+                pid, status, used = os.wait4(process.pid, os.WNOHANG)
+            except ChildProcessError:  # somebody else in this process reaped it
+                break
+            if pid:
+                process.returncode = os.waitstatus_to_exitcode(status)
+                return used.ru_utime + used.ru_stime
+            time.sleep(0.001)
+        return 0.0  # stuck in the kernel, as on a dead mount: not worth hanging with it
+
+
+def _write(process: subprocess.Popen[bytes], data: bytes, deadline: float) -> None:
+    assert process.stdin is not None
+    fd, left = process.stdin.fileno(), memoryview(data)
+    while left:  # a full pipe (64 KiB) and a helper that does not read would hold us for ever
+        _await(fd, select.POLLOUT, deadline)
+        try:
+            left = left[os.write(fd, left) :]
+        except BlockingIOError:
+            continue
+
+
+def _answer(process: subprocess.Popen[bytes], deadline: float) -> object:
+    assert process.stdout is not None
+    fd = process.stdout.fileno()
+    size = int.from_bytes(_read(fd, 4, deadline), "big")
+    if not 0 < size <= ANSWER_LIMIT:
+        raise ValueError("its answer is too long")
+    return json.loads(_read(fd, size, deadline))
+
+
+def _read(fd: int, size: int, deadline: float) -> bytes:
+    data = b""
+    while len(data) < size:
+        _await(fd, select.POLLIN, deadline)
+        try:
+            part = os.read(fd, size - len(data))
+        except BlockingIOError:
+            continue
+        if not part:
+            raise ValueError("it ended without an answer")
+        data += part
+    return data
+
+
+def _await(fd: int, event: int, deadline: float) -> None:
+    poll = select.poll()  # not select(): a daemon with 1,000 watches has descriptors above 1,024
+    poll.register(fd, event)
+    left = deadline - time.monotonic()
+    if left <= 0 or not poll.poll(max(left * 1000, 1)):
+        raise TimeoutError("it did not answer in time")
+
+
+def _greet(hello: object) -> None:
+    match hello:
+        case ["ready"]:
+            return
+        case ["failed", str() as why]:
+            raise OSError(jail.printable(why))
+    raise OSError("it does not speak our language")

@@ -1,0 +1,163 @@
+"""What belongs to a script: its project, its static files, its virtualenv, its owner's wishes."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from dataclasses import dataclass
+
+from reconciler.model import Account, Fault, Node, Static, Virtualenv, Wishes
+from reconciler.observe import beneath
+from reconciler.observe.reach import Reach
+
+WISHES = ".slp.toml"
+_WISHES_LIMIT = 8 * 1024
+_VIRTUALENVS = (".venv", "venv", "env", "virtualenv")
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9_.+-]+(/[A-Za-z0-9_.+-]+)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """What `Projects.find` found."""
+
+    project: str
+    """Relative to the home."""
+    static: Static | None
+    virtualenv: Virtualenv | None
+
+
+class Projects:
+    """Finds what belongs to a script, for one version of Python and one user of Apache's."""
+
+    def __init__(self, python: str, reach: Reach) -> None:
+        self._python = python
+        self._reach = reach
+
+    def find(
+        self, home: int, base: str, script: str, *, static: str | None, virtualenv: str | None
+    ) -> Project:
+        """Return what belongs to `script`, a path relative to the descriptor `home`.
+
+        `static` and `virtualenv` are what a setting names: relative to the home; a virtualenv of
+        the administrator's may be absolute.
+
+        Raises:
+            Unreadable, HelperError: it could not be told.
+        """
+        package = script.rpartition("/")[0]
+        project = _project(home, package)
+        return Project(
+            project,
+            self._static(home, base, static or f"{project}/static".lstrip("/"), project, package),
+            self._virtualenv(home, base, project, virtualenv),
+        )
+
+    def _static(self, home: int, base: str, path: str, project: str, package: str) -> Static | None:
+        # One that holds the settings, or the home, would give away the project's own text.
+        if any(f"{inner}/".startswith(f"{path}/") for inner in ("", project, package) if inner):
+            return None
+        if not _is_directory(home, path):
+            return None
+        full = f"{base}/{path}"
+        return Static(full, self._reach.can_list_or_read(full, directory=True))
+
+    def _virtualenv(
+        self, home: int, base: str, project: str, named: str | None
+    ) -> Virtualenv | None:
+        below = f"lib/python{self._python}/site-packages"
+        if named is not None and named.startswith("/"):  # the administrator's, so trusted
+            full = f"{named}/{below}"
+            return Virtualenv(named, True, full if os.path.isdir(full) else None)
+        if named is not None:
+            there = _is_directory(home, f"{named}/{below}")
+            return Virtualenv(f"{base}/{named}", True, f"{base}/{named}/{below}" if there else None)
+        found = None
+        for path in dict.fromkeys(
+            f"{place}/{name}".lstrip("/") for place in (project, "") for name in _VIRTUALENVS
+        ):
+            if _is_file(home, path, "pyvenv.cfg"):
+                full = f"{base}/{path}"
+                if _is_directory(home, f"{path}/{below}"):
+                    return Virtualenv(full, False, f"{full}/{below}")
+                found = found or Virtualenv(full, False, None)
+        return found
+
+
+def _project(home: int, package: str) -> str:
+    parent = package.rpartition("/")[0]
+    if _is_file(home, parent, "manage.py"):
+        return parent
+    if _is_file(home, package, "manage.py"):
+        return package
+    return parent if "/" in package else package
+
+
+def _is_file(home: int, directory: str, name: str) -> bool:
+    with beneath.walk(home, directory) as (_, descriptor):
+        if descriptor is None:
+            return False
+        node = beneath.look(name, name, at=descriptor)
+        return node is not None and node.kind == "file"
+
+
+def _is_directory(home: int, path: str) -> bool:
+    """Whether `path` is a directory, with no link on the way and nothing odd in its name."""
+    if not _PLAIN_PATH.fullmatch(path) or {".", ".."} & set(path.split("/")):
+        return False
+    with beneath.walk(home, path) as (_, descriptor):
+        return descriptor is not None
+
+
+def read_wishes(home: int, account: Account) -> Wishes:
+    """Return what `~/.slp.toml` says, or what is wrong with its text.
+
+    Raises:
+        Unreadable: it could not be told.
+    """
+    top = beneath.node("", os.fstat(home))
+    file = beneath.look(WISHES, WISHES, at=home)
+    if file is None:
+        return Wishes()
+    nodes = (top, file)
+    if file.kind != "file" or file.uid != account.uid or file.size > _WISHES_LIMIT:
+        return Wishes(nodes)
+    fd = beneath.open_file(WISHES, at=home)
+    if fd is None:
+        return Wishes(nodes)
+    try:
+        data = beneath.read(fd, _WISHES_LIMIT)
+    finally:
+        os.close(fd)
+    try:
+        document = tomllib.loads(data.decode())
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        return Wishes(nodes, Fault("encoding", line, f"line {line} is not UTF-8"))
+    except tomllib.TOMLDecodeError as error:
+        found = re.search(r"at line (\d+)", str(error))
+        return Wishes(nodes, Fault("syntax-error", int(found.group(1)) if found else 1, str(error)))
+    except RecursionError:
+        return Wishes(nodes, Fault("syntax-error", 1, "too deeply nested"))
+    return _wishes(nodes, document, data.decode())
+
+
+def _wishes(nodes: tuple[Node, ...], document: dict[str, object], text: str) -> Wishes:
+    said: dict[str, str] = {}
+    for key, value in document.items():
+        line = next(
+            (n for n, row in enumerate(text.splitlines(), 1) if row.strip().startswith(key)), 1
+        )
+        why = None
+        if key not in {"script", "static", "virtualenv"}:
+            why = f"{key!r} is not one of script, static, virtualenv"
+        elif not isinstance(value, str):
+            why = f"{key} is to be a path in quotes"
+        elif not _PLAIN_PATH.fullmatch(value) or {".", ".."} & set(value.split("/")):
+            why = f"{key} is to be a plain path below the home, such as mysite/mysite"
+        elif key == "script" and "/" not in value:
+            why = "script is to be in a directory below the home, such as mysite/mysite/wsgi.py"
+        if why is not None:
+            return Wishes(nodes, Fault("syntax-error", line, why))
+        said[key] = str(value)
+    return Wishes(nodes, None, said.get("script"), said.get("static"), said.get("virtualenv"))

@@ -1,0 +1,1 @@
+"""The only writer: sets, links, generations, the ledger, and Apache."""

@@ -1,0 +1,82 @@
+"""Writes that leave old or new, whole, wherever the machine stops."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+
+
+def write(path: str, data: bytes, *, mode: int = 0o644, durable: bool = True) -> None:
+    """Put `data` at `path` in one step: written beside it, then renamed over it.
+
+    With `durable`, it outlives a power cut once this returns.
+    """
+    temporary = f"{path}.{secrets.token_hex(4)}.new"
+    try:
+        create(temporary, data, mode=mode, durable=durable)
+        os.rename(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    if durable:
+        sync_directory(os.path.dirname(path))
+
+
+def create(path: str, data: bytes, *, mode: int = 0o644, durable: bool = True) -> None:
+    """Write a file that must not exist yet."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    try:
+        os.fchmod(fd, mode)  # whatever umask says
+        view = memoryview(data)
+        while view:
+            view = view[os.write(fd, view) :]
+        if durable:
+            os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def link(target: str, path: str) -> None:
+    """Make `path` a symlink to `target` in one step, over whatever link was there."""
+    temporary = f"{path}.{secrets.token_hex(4)}.new"
+    os.symlink(target, temporary)
+    try:
+        os.rename(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def target(path: str) -> str | None:
+    """Return where the link `path` points, or None where there is none."""
+    try:
+        return os.readlink(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def read(path: str, *, limit: int) -> bytes | None:
+    """Return the bytes of a file of ours, or None where it is absent or over `limit`."""
+    try:
+        with open(path, "rb") as stream:
+            data = stream.read(limit + 1)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return None
+    return data if len(data) <= limit else None
+
+
+def sync_directory(path: str) -> None:
+    """Make the names in a directory outlive a power cut."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def is_leftover(name: str) -> bool:
+    """Whether a name is that of a write which a crash cut short."""
+    return name.endswith(".new")

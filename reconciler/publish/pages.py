@@ -1,0 +1,66 @@
+"""Where pages, the status and the marker lie. Their text comes from elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Container
+
+from reconciler.publish import files
+
+_LIMIT = 256 * 1024 * 1024
+
+
+class PageFiles:
+    """Files for people, below one state directory. None of them needs to outlive a power cut."""
+
+    def __init__(self, state: str) -> None:
+        self._state = state
+        self._home = f"{state}/pages"
+
+    def prepare(self, marker: str) -> None:
+        """Make the directory and the marker; every pass may call it."""
+        os.makedirs(self._home, mode=0o755, exist_ok=True)
+        path = f"{self._home}/.marker"
+        if files.read(path, limit=1024) != marker.encode():
+            files.write(path, marker.encode())
+
+    def write(self, account: str, page: bytes) -> None:
+        """Put an account's page in place, unless it is there already."""
+        path = self._path(account)
+        if files.read(path, limit=len(page)) != page:
+            files.write(path, page, durable=False)
+
+    def remove(self, account: str) -> None:
+        """Take an account's page away."""
+        with contextlib.suppress(OSError):  # a name that is no file name has no page
+            os.unlink(self._path(account))
+
+    def prune(self, accounts: Container[str]) -> None:
+        """Remove the pages of others, and what crashes left."""
+        for name in os.listdir(self._home):
+            stem, dot, kind = name.rpartition(".")
+            old = kind == "html" and dot and not name.startswith(".") and stem not in accounts
+            if old or files.is_leftover(name):
+                with contextlib.suppress(OSError):
+                    os.unlink(f"{self._home}/{name}")
+        for name in os.listdir(self._state):
+            if files.is_leftover(name):
+                with contextlib.suppress(OSError):
+                    os.unlink(f"{self._state}/{name}")
+
+    def read_status(self) -> bytes:
+        """Return `status.json`, empty where it is absent."""
+        return files.read(f"{self._state}/status.json", limit=_LIMIT) or b""
+
+    def write_status(self, data: bytes) -> None:
+        """Put `status.json` in place."""
+        files.write(f"{self._state}/status.json", data, durable=False)
+
+    def write_dashboard(self, page: bytes) -> None:
+        """Put the overview in place."""
+        path = f"{self._home}/.status.html"
+        files.write(path, page, durable=False)
+
+    def _path(self, account: str) -> str:
+        return f"{self._home}/{account}.html"

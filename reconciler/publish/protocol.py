@@ -1,0 +1,258 @@
+"""Steps 5 to 9 of a pass: a configuration goes live, or what was live stays.
+
+    5. write generations/<n+1>/, durably
+    6. config-test the whole server with it; if refused, find the accounts at fault
+    7. rename `current`
+    8. reload
+    9. see that it is served; if Apache serves something else, put the last verified one back
+
+A crash after 5 or 6 leaves a generation that nothing points to; after 7 or 8 it leaves `current` at
+a tested generation that the ledger does not call verified, and `converge` goes on from there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from reconciler.publish.apache import Server, Sight, TestUnavailableError
+from reconciler.publish.command import CommandError
+from reconciler.publish.configuration import Configuration
+from reconciler.publish.generations import Generations
+from reconciler.publish.ledger import Ledger
+
+_MAX_TESTS = 64
+"""Configuration tests in one search: three accounts at fault of a thousand take about 40."""
+
+
+class Standing(Enum):
+    """How a publication of configuration ended."""
+
+    CONVERGED = "converged"
+    REFUSED_BY_TEST = "refused-by-test"
+    """The last good generation stays; nobody can be blamed."""
+    NOT_RELOADED = "not-reloaded"
+    """`current` is tested, and Apache was not seen to serve it: to be tried again."""
+    PUT_BACK = "put-back"
+    """Apache took it and served something else; the last verified generation is current."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of it."""
+
+    standing: Standing
+    generation: int | None
+    published: bool = False
+    """A new generation is current."""
+    reloaded: bool = False
+    quarantined: Mapping[str, str] = field(default_factory=dict)
+    """Account → what Apache says of its stanza: new ones of this publication."""
+    message: str | None = None
+    """What went wrong, when it did."""
+    took_ms: float = 0.0
+    ledger: Ledger | None = None
+    """The ledger as it is to be from now on, where it was handed in."""
+
+
+class Publisher:
+    """Publishes configurations to one server."""
+
+    def __init__(
+        self,
+        generations: Generations,
+        server: Server,
+        *,
+        timeout: float,
+        resolves: Callable[[str], bool],
+    ) -> None:
+        """`resolves` tells whether an account is in the database now."""
+        self._generations = generations
+        self._server = server
+        self._timeout = timeout
+        self._resolves = resolves
+
+    def is_current(self, wanted: Configuration) -> bool:
+        """Whether `current` already says just this."""
+        number = self._generations.current()
+        now = None if number is None else self._generations.read(number)
+        return now is not None and now.files == wanted.files
+
+    def publish(self, wanted: Configuration, ledger: Ledger, *, reload: bool) -> Outcome:
+        """Carry out steps 5 to 9, and note in `ledger` what must be remembered.
+
+        Raises:
+            OSError: the state directory cannot be written; what was live stays.
+        """
+        started = time.monotonic()
+        if wanted.digest == ledger.refused:
+            return Outcome(
+                Standing.PUT_BACK,
+                self._generations.current(),
+                message="this configuration was refused before, and has not changed",
+            )
+        if self.is_current(wanted):
+            return self.converge(ledger) if reload else self._done(started)
+        number = self._generations.create(wanted)  # 5
+        try:
+            tested, quarantined, fault = self._test(number, wanted)  # 6
+        except TestUnavailableError as error:
+            self._generations.discard(number)
+            return self._refused(str(error))
+        if tested is None:
+            return self._refused(fault or "")
+        if tested is not wanted:
+            if self.is_current(tested):
+                return Outcome(
+                    Standing.CONVERGED, self._generations.current(), quarantined=quarantined
+                )
+            number = self._generations.create(tested)
+        self._generations.switch(number)  # 7
+        outcome = self._serve(number, tested, ledger) if reload else self._done(started)
+        return Outcome(
+            outcome.standing,
+            outcome.generation,
+            published=outcome.standing is not Standing.PUT_BACK,
+            reloaded=outcome.reloaded,
+            quarantined=quarantined,
+            message=outcome.message,
+            took_ms=(time.monotonic() - started) * 1e3,
+        )
+
+    def converge(self, ledger: Ledger) -> Outcome:
+        """See to it that Apache serves what is current: look, and reload only if it does not."""
+        started = time.monotonic()
+        number = self._generations.current()
+        now = None if number is None else self._generations.read(number)
+        if number is None or now is None:
+            return self._done(started)
+        if not self._server.running():
+            return self._stopped(number)
+        if self._server.look(now.digest, timeout=self._timeout) is Sight.SERVED:
+            ledger.verified = number
+            return self._done(started)
+        return self._serve(number, now, ledger)
+
+    def _serve(self, number: int, wanted: Configuration, ledger: Ledger) -> Outcome:
+        if not self._server.running():
+            return self._stopped(number)
+        started = time.monotonic()
+        try:
+            self._server.reload()  # 8
+        except CommandError as error:
+            return Outcome(Standing.NOT_RELOADED, number, message=f"reload failed: {error}")
+        ledger.reloaded_at = time.time()
+        allow = max(self._timeout, 5 * ledger.stall)
+        sight = self._server.await_sight(wanted.digest, allow=allow)  # 9
+        if sight is Sight.SERVED:
+            ledger.stall = time.monotonic() - started
+            ledger.verified = number
+            ledger.refused = None
+            return Outcome(Standing.CONVERGED, number, reloaded=True, took_ms=ledger.stall * 1e3)
+        if sight is Sight.SILENT and self._server.running():
+            message = f"Apache runs, and did not answer within {allow:g} s"
+            return Outcome(Standing.NOT_RELOADED, number, reloaded=True, message=message)
+        return self._put_back(number, wanted, ledger, sight)
+
+    def _put_back(
+        self, number: int, refused: Configuration, ledger: Ledger, sight: Sight
+    ) -> Outcome:
+        """Return to the last verified generation, less the accounts that are gone since."""
+        ledger.refused = refused.digest
+        back = ledger.verified
+        good = None if back is None or back == number else self._generations.read(back)
+        if good is not None:
+            alive = good.only(name for name in good.stanzas if self._resolves(name))
+            back = back if len(alive.stanzas) == len(good.stanzas) else None
+            back = self._generations.create(alive) if back is None else back
+            ledger.verified = back
+        else:
+            back = ledger.verified = None
+        self._generations.switch(back)
+        died = sight is Sight.SILENT
+        message = (
+            "Apache ended at the reload"
+            if died
+            else f"Apache was reloaded, and {self._server.marker(refused.digest)} is not served: "
+            "is `IncludeOptional django.conf` in the site that `verify_url` asks?"
+        )
+        if not died:
+            try:
+                self._server.reload()
+            except CommandError as error:
+                message += f"; and the reload of what was put back failed: {error}"
+        return Outcome(Standing.PUT_BACK, back, reloaded=True, message=message)
+
+    def _test(
+        self, number: int, wanted: Configuration
+    ) -> tuple[Configuration | None, dict[str, str], str | None]:
+        """Return what passes, with the accounts left out of it; or None and why."""
+        fault = self._server.test(self._generations.path(number))
+        if fault is None:
+            return wanted, {}, None
+        current = self._generations.current()
+        good = None if current is None else self._generations.read(current)
+        self._generations.discard(number)
+        if good is not None and self._tested(good) is not None:
+            return None, {}, fault  # even what Apache runs fails: somebody else's mistake
+        trusted = {
+            name: stanza
+            for name, stanza in wanted.stanzas.items()
+            if good is not None and good.stanzas.get(name) == stanza
+        }
+        suspects = sorted(set(wanted.stanzas) - set(trusted))
+        if self._tested(wanted.only(trusted)) is not None:
+            return None, {}, fault  # a head's, or the server's own: nobody's
+        quarantined = self._bisect(wanted, set(trusted), suspects)
+        if quarantined is None:
+            return None, {}, fault
+        return wanted.only(set(wanted.stanzas) - set(quarantined)), quarantined, None
+
+    def _bisect(
+        self, wanted: Configuration, sound: set[str], suspects: list[str]
+    ) -> dict[str, str] | None:
+        """Return the accounts at fault; for one of n that takes log2(n) + 1 tests.
+
+        `sound` passes. The shortest prefix of `suspects` that fails with it ends with one at fault.
+        """
+        found: dict[str, str] = {}
+        tests = 0
+        why: str | None = ""
+        while why is not None:
+            low, high = 0, len(suspects)  # the first `low` pass; the first `high` fail
+            while high - low > 1:
+                middle = (low + high) // 2
+                tests += 1
+                said = self._tested(wanted.only(sound | set(suspects[:middle])))
+                low, high = (middle, high) if said is None else (low, middle)
+                why = said or why
+            if not why:
+                why = self._tested(wanted.only(sound | set(suspects[:high]))) or ""
+            found[suspects[low]] = why
+            sound |= set(suspects[:low])
+            suspects = suspects[low + 1 :]
+            tests += 1
+            why = self._tested(wanted.only(sound | set(suspects)))
+            if tests > _MAX_TESTS:
+                return None
+        return found
+
+    def _tested(self, configuration: Configuration) -> str | None:
+        number = self._generations.create(configuration)
+        try:
+            return self._server.test(self._generations.path(number))
+        finally:
+            self._generations.discard(number)
+
+    def _refused(self, fault: str) -> Outcome:
+        return Outcome(Standing.REFUSED_BY_TEST, self._generations.current(), message=fault)
+
+    @staticmethod
+    def _stopped(number: int) -> Outcome:
+        return Outcome(Standing.NOT_RELOADED, number, message="Apache is not running")
+
+    def _done(self, started: float) -> Outcome:
+        took = (time.monotonic() - started) * 1e3
+        return Outcome(Standing.CONVERGED, self._generations.current(), took_ms=took)

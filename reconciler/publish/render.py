@@ -1,0 +1,142 @@
+"""A template set → stanzas and heads.
+
+A set is a directory: `set.toml`, and for each generated file F a `F.head.j2`, rendered once, and
+a `F.account.j2`, rendered for each account. A file that is absent is empty.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+import jinja2
+import msgspec
+
+from reconciler.model import Account, App
+from reconciler.publish.apache import Server
+from reconciler.publish.configuration import BLANK_DIGEST, FILES, Configuration, Stanza
+from reconciler.settings import Settings
+
+_ALLOW = {
+    "2.4": "Require all granted",
+    "2.2": "Order deny,allow\n    Allow from all",
+}
+
+
+class TemplateError(Exception):
+    """A template set is missing, or does not render: the administrator's affair."""
+
+
+class SetOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A template set's `set.toml`."""
+
+    stanza_follows: str = "account"
+    """"account": it is the same with and without an app; "app": it names the student's paths."""
+
+
+class Templates:
+    """The template set that the settings pick."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._directory = directory(settings)
+        # No auto-reload: a daemon compares the directory itself, and builds a new one of these.
+        environment = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(self._directory),
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=True,
+            auto_reload=False,
+            autoescape=False,  # noqa: S701  Apache's syntax, not HTML: see _quote
+        )
+        environment.filters["quote"] = _quote
+        environment.globals.update(
+            {
+                "state": settings.state.directory,
+                "prefix": settings.urls.prefix,
+                "dashboard": settings.pages.dashboard,
+                "allow": _ALLOW[settings.apache.access_control],
+                "homes": settings.homes.root,
+                "options": settings.daemons.effective,
+            }
+        )
+        try:
+            self.options = msgspec.convert(
+                tomllib.loads((self._directory / "set.toml").read_text()), SetOptions
+            )
+            self._heads = [self._load(environment, f"{file}.head.j2") for file in FILES]
+            self._accounts = [self._load(environment, f"{file}.account.j2") for file in FILES]
+        except (OSError, ValueError, jinja2.TemplateError) as error:
+            raise TemplateError(f"{self._directory}: {error}") from error
+
+    @staticmethod
+    def _load(environment: jinja2.Environment, name: str) -> jinja2.Template | None:
+        try:
+            return environment.get_template(name)
+        except jinja2.TemplateNotFound as error:
+            if error.name == name:
+                return None
+            raise
+
+    def stanza(self, account: Account, url: str, app: App | None) -> Stanza:
+        """Return the account's text for each file.
+
+        Raises:
+            TemplateError: it does not render for this account.
+        """
+        values = {
+            "account": account.name,
+            "group": account.group,
+            "daemon": f"slp-{account.name}",
+            "url": url,
+            "app": app if self.options.stanza_follows == "app" else None,
+        }
+        try:
+            return tuple("" if t is None else t.render(values) for t in self._accounts)
+        except Exception as error:
+            raise TemplateError(f"{self._directory}: {error}") from error
+
+    def configuration(self, stanzas: Mapping[str, Stanza], server: Server) -> Configuration:
+        """Return the whole text.
+
+        Raises:
+            TemplateError: a head does not render.
+        """
+        try:
+            head = tuple(
+                "" if t is None else t.render(marker=server.marker(BLANK_DIGEST))
+                for t in self._heads
+            )
+        except Exception as error:
+            raise TemplateError(f"{self._directory}: {error}") from error
+        return Configuration(head, dict(stanzas))
+
+
+def shipped() -> Path:
+    """Return the directory of what the program ships: beside the package, or inside its wheel."""
+    package = Path(__file__).resolve().parent.parent
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parent / "conf"
+
+
+def directory(settings: Settings) -> Path:
+    """Return the template set's directory: the administrator's where it is there, else ours."""
+    name = settings.apache.template_set
+    own = Path(settings.apache.templates) / name
+    return own if own.is_dir() else shipped() / "templates" / name
+
+
+def _quote(value: object) -> str:
+    r"""Return `value` in Apache's double quotes, or refuse.
+
+    Inside them `x" user=backup home="/tmp` would end the word and pass every test, a newline
+    would begin a directive, a trailing `\` would swallow the quote, and `${…}` and `%{…}` are
+    Apache's own. Names were admitted by allow-lists before; this is the second lock.
+    """
+    text = str(value)
+    if re.search(r'["\\\x00-\x1f\x7f]|[$%]\{', text) or not text.isprintable():
+        raise ValueError(f"{text!r} cannot stand in a configuration")
+    return f'"{text}"'

@@ -1,0 +1,156 @@
+"""Sets, and the links that choose among them: one `rename` publishes, switches or withdraws.
+
+    sets/<account>/<digest>/app.wsgi   the bootstrap, root's; its mtime is what mod_wsgi looks at
+                            app.json   the script, the project, the virtualenv by their real paths
+                            static     a link to the student's directory, owned by the student
+    apps/<account>                  -> ../sets/<account>/<digest>
+
+A set is named by the digest of all that it says, so equal inputs make no new set. It is written
+under another name and renamed, so a set that has its name is whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+import shutil
+from functools import cache
+from pathlib import Path
+
+import msgspec
+
+from reconciler.model import App
+from reconciler.publish import files
+
+_LIMIT = 64 * 1024  # an app.json is a few hundred bytes; paths are at most 4 KiB each
+
+
+@cache
+def bootstrap() -> bytes:
+    """Return the text of `app.wsgi`."""
+    return Path(__file__).with_name("app.wsgi").read_bytes()
+
+
+def set_name(app: App) -> str:
+    """Return the name of the app's set: a digest of everything in it."""
+    digest = hashlib.sha256(bootstrap())
+    digest.update(msgspec.json.encode(app))
+    return digest.hexdigest()[:24]
+
+
+class Sets:
+    """The sets and links below one state directory."""
+
+    def __init__(self, state: str) -> None:
+        self._sets = f"{state}/sets"
+        self._apps = f"{state}/apps"
+        self._known: dict[tuple[str, str], App] = {}
+
+    def prepare(self) -> None:
+        """Make the directories; every pass may call it."""
+        for path in (self._sets, self._apps):
+            os.makedirs(path, mode=0o755, exist_ok=True)
+
+    def served(self, account: str) -> App | None:
+        """Return what the account's link points to; None where it is absent or not whole."""
+        target = files.target(f"{self._apps}/{account}")
+        if target is None:
+            return None
+        name = os.path.basename(target)
+        app = self._known.get((account, name))
+        if app is None:
+            app = self._read(account, name)
+            if app is not None:
+                self._known[account, name] = app
+        return app
+
+    def everyone_served(self) -> dict[str, App]:
+        """Return what every link points to."""
+        try:
+            names = os.listdir(self._apps)
+        except FileNotFoundError:
+            return {}
+        found = {name: self.served(name) for name in names if not files.is_leftover(name)}
+        return {name: app for name, app in found.items() if app is not None}
+
+    def publish(self, app: App) -> None:
+        """Write the app's set if there is none, and point the account's link at it.
+
+        Raises:
+            OSError: the disk is full, or not writable; the link is as it was.
+        """
+        name = set_name(app)
+        home = f"{self._sets}/{app.account}"
+        os.makedirs(home, mode=0o755, exist_ok=True)
+        if self._read(app.account, name) != app:
+            self._write(app, home, name)
+        files.link(f"../sets/{app.account}/{name}", f"{self._apps}/{app.account}")
+        self._known[app.account, name] = app
+
+    def withdraw(self, account: str) -> None:
+        """Take the account's link away. Its URL is answered by its page from the next request."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(f"{self._apps}/{account}")
+
+    def prune(self, account: str, *, before: App | None = None) -> None:
+        """Remove the account's sets but the one in use, and `before`, which may be being read."""
+        home = f"{self._sets}/{account}"
+        keep = {
+            before and set_name(before),
+            os.path.basename(files.target(f"{self._apps}/{account}") or ""),
+        }
+        try:
+            names = os.listdir(home)
+        except FileNotFoundError:
+            return
+        for name in names:
+            if name not in keep:
+                shutil.rmtree(f"{home}/{name}", ignore_errors=True)
+                self._known.pop((account, name), None)
+        if len(names) == 0 or keep == {None, ""}:
+            with contextlib.suppress(OSError):
+                os.rmdir(home)
+
+    def prune_all(self) -> None:
+        """Remove what crashes and departed accounts left."""
+        for directory in (self._apps, self._sets):
+            for name in os.listdir(directory):
+                if files.is_leftover(name):
+                    _remove(f"{directory}/{name}")
+        for account in os.listdir(self._sets):
+            self.prune(account)
+
+    def _read(self, account: str, name: str) -> App | None:
+        where = f"{self._sets}/{account}/{name}"
+        data = files.read(f"{where}/app.json", limit=_LIMIT)
+        if data is None or files.read(f"{where}/app.wsgi", limit=_LIMIT) != bootstrap():
+            return None
+        try:
+            return msgspec.json.decode(data, type=App)
+        except msgspec.DecodeError:
+            return None
+
+    def _write(self, app: App, home: str, name: str) -> None:
+        temporary = f"{home}/{secrets.token_hex(4)}.new"
+        os.mkdir(temporary, 0o755)
+        os.chmod(temporary, 0o755)
+        try:
+            files.create(f"{temporary}/app.json", msgspec.json.encode(app), durable=False)
+            files.create(f"{temporary}/app.wsgi", bootstrap(), durable=False)
+            if app.static is not None:
+                os.symlink(app.static, f"{temporary}/static")
+                # Apache follows it only where link and target have one owner.
+                os.lchown(f"{temporary}/static", app.uid, app.gid)
+            if os.path.lexists(f"{home}/{name}"):  # a set that lost a file: never in use
+                shutil.rmtree(f"{home}/{name}")
+            os.rename(temporary, f"{home}/{name}")
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+
+
+def _remove(path: str) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(path)

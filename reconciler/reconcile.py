@@ -1,0 +1,458 @@
+"""One pass, in order: observe → decide → publish → report. The only orchestrator.
+
+    1. take the lock                            6. config-test the whole server with it
+    2. read the published state                 7. rename `current`
+    3. observe and decide                       8. reload
+    4. write sets, rename links, write pages    9. see that it is served
+    5. write the next generation               10. prune
+
+`look` is steps 1 to 4 over some accounts or all, `Configuring` is 5 to 9, `prune` is 10. What is
+kept here between passes is a cache of what the disk says, or can be observed again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+import msgspec
+
+from reconciler.decide.plan import BRAKE_WINDOW, Change, Plan, calculate
+from reconciler.decide.roster import Candidate, Roster, enroll
+from reconciler.decide.verdict import Context, judge
+from reconciler.model import News, Standing, State, Verdict
+from reconciler.observe.beneath import Unreadable
+from reconciler.observe.homes import Observer
+from reconciler.observe.interpreter import find
+from reconciler.publish.apache import MARKER, Server
+from reconciler.publish.configuration import Configuration
+from reconciler.publish.generations import Generations
+from reconciler.publish.ledger import LedgerFile, Quarantine
+from reconciler.publish.lock import PassLock
+from reconciler.publish.pages import PageFiles
+from reconciler.publish.protocol import Outcome, Publisher
+from reconciler.publish.render import Templates
+from reconciler.publish.sets import Sets
+from reconciler.publish.stanzas import Stanzas
+from reconciler.report import pages, status
+from reconciler.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What steps 1 to 4 found and did."""
+
+    plan: Plan
+    rejected: tuple[Verdict, ...]
+    """Those whose reason is new."""
+    rechecks: Mapping[str, float]
+    """At whom to look again even if nothing happens, and when (monotonic seconds)."""
+    retry: frozenset[str]
+    """At whom to look again soon, since it could not be told or done."""
+    configuration: Configuration | None
+    """What ought to be current and is not; None where nothing is to be published."""
+    failed: Mapping[str, str] = field(default_factory=dict)
+    """Accounts whose link could not be changed, and why: to be tried again."""
+    told: bool = False
+    """An entry of the status differs."""
+    took_ms: float = 0.0
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was done or is to be done."""
+        return bool(self.plan.has_changes or self.rejected or self.configuration)
+
+
+class Reconciler:
+    """Passes over one root of homes, one state directory and one Apache.
+
+    Raises (from the constructor):
+        TemplateError: the template set is missing or not usable.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        state = settings.state.directory
+        self.settings = settings
+        self.server = Server(settings.apache, prefix=settings.urls.prefix, state=state)
+        templates = Templates(settings)
+        self._interpreter = find(settings.apache.python, settings.apache.confdir)
+        self._names_scripts = templates.options.stanza_follows == "app"
+        self._observer = Observer(settings, self._interpreter, names_scripts=self._names_scripts)
+        self._stanzas = Stanzas(templates, self.server)
+        self._sets = Sets(state)
+        self._pages = PageFiles(state)
+        self.generations = Generations(state)
+        self._ledger_file = LedgerFile(state)
+        self._ledger = self._ledger_file.read()
+        self.lock = PassLock(f"{state}/lock", timeout=settings.apache.timeout)
+        self._raw: dict[str, Verdict] = {}
+        self._unresolved: set[str] = set()
+        self._roster = Roster(frozenset(), {})
+        self._candidates: dict[str, Candidate] = {}
+        self._held: set[str] = set()
+        self._served = self._sets.everyone_served()
+        self.entries = status.read(self._pages.read_status()).accounts
+        self.held_text: str | None = None
+
+    def close(self) -> None:
+        """End the helpers."""
+        self._observer.close()
+
+    # ---- steps 1 to 4 ----------------------------------------------------------------------
+
+    def look(
+        self,
+        names: Collection[str] | None = None,
+        *,
+        grace: float = 0.0,
+        force: bool = False,
+        dry_run: bool = False,
+        drop_unresolved: bool = False,
+    ) -> Look:
+        """Look at these accounts, or at all, and make their links what they ought to be.
+
+        Args:
+            names: accounts; None for everyone.
+            grace: seconds that a soft fault may last before it counts.
+            force: let withdrawals past the brake through.
+            dry_run: return after the plan; nothing is written, and no lock is taken.
+            drop_unresolved: leave accounts out of the configuration that the database does not
+                name just now, rather than wait: what Apache's own start needs.
+
+        Raises:
+            Unreadable: the root of the homes could not be read; nothing was changed.
+            LockTimeoutError: another pass held the lock.
+            OSError: the state directory cannot be written.
+            TemplateError: a head does not render.
+        """
+        if dry_run:
+            return self._look(names, grace, force, dry_run, drop_unresolved)
+        self._prepare()
+        with self.lock.hold():
+            return self._look(names, grace, force, dry_run, drop_unresolved)
+
+    def _look(
+        self,
+        names: Collection[str] | None,
+        grace: float,
+        force: bool,
+        dry_run: bool,
+        drop_unresolved: bool,
+    ) -> Look:
+        started = time.monotonic()
+        everyone = names is None
+        altered = self._observer.accounts.refresh()
+        if everyone:  # 2
+            self._served = self._sets.everyone_served()
+            self._adopt_published()
+        if names is None:
+            looked = sorted(self._everyone())
+        else:
+            homes = {n for n in altered if n in self._raw or self._observer.has_home(n)}
+            looked = sorted({*names, *self._held, *homes})
+        if not everyone:
+            for name in looked:
+                self._refresh_served(name)
+        gone = self._observe(looked, started, grace)  # 3
+        touched = self._enroll() | set(looked)
+        finals = [self._settled(name) for name in sorted(touched) if name in self._raw]
+        plan = calculate(
+            finals,
+            self._served,
+            gone=gone,
+            safety=self.settings.safety,
+            recent=self._recently_withdrawn(),
+            force=force,
+        )
+        dirty = self._render(touched) or everyone
+        wanted = self._wanted(drop_unresolved=drop_unresolved) if dirty else None
+        if dry_run:
+            return Look(plan, (), {}, frozenset(), wanted)
+        failed = self._apply(plan)  # 4
+        told, rejected = self._tell(finals, gone, plan)
+        self._ledger_file.write(self._ledger)
+        unknown = {v.name for v in finals if v.reason and v.reason.news is News.UNKNOWN}
+        return Look(
+            plan,
+            tuple(rejected),
+            {v.name: v.recheck_at for v in finals if v.recheck_at is not None},
+            frozenset({*failed, *unknown, *self._unresolved}),
+            wanted,
+            failed,
+            told,
+            (time.monotonic() - started) * 1e3,
+        )
+
+    def wanted(self) -> Configuration | None:
+        """Return what ought to be current and is not, as far as is known now."""
+        return self._wanted(drop_unresolved=False)
+
+    def _everyone(self) -> set[str]:
+        found = set(self._observer.names())
+        known = {*found, *self._served, *self._ledger.origin, *self._raw}
+        if not found and any(
+            self._observer.accounts.find(name, self._ledger.origin)[0] is Standing.FOUND
+            for name in self._served
+        ):
+            # An unmounted or emptied root, while its accounts live: an outage is not a deletion.
+            root = self.settings.homes.root
+            raise Unreadable(f"{root} is empty, while {len(self._served)} apps of it are served")
+        return known
+
+    def _observe(self, names: Iterable[str], now: float, grace: float) -> list[str]:
+        """Judge each; return those that are no accounts any more."""
+        gone = []
+        for name in names:
+            home, origin = self._observer.observe(name, self._ledger.origin)
+            before = self._raw.get(name)
+            verdict = judge(
+                home,
+                Context(
+                    self.settings,
+                    now,
+                    grace,
+                    self._interpreter.version,
+                    self._served.get(name),
+                    before.soft_since if before else None,
+                    self._names_scripts,
+                ),
+            )
+            self._unresolved.discard(name)
+            if home.standing is Standing.UNKNOWN:
+                self._unresolved.add(name)
+            if verdict is None:
+                gone.append(name)
+                self._forget(name)
+                continue
+            self._raw[name] = verdict
+            if origin is not None and self._ledger.origin.get(name) != origin:
+                self._ledger.origin[name] = origin
+                self._ledger_file.touch()
+            if home.scripts and name not in self._ledger.first_script:
+                self._ledger.first_script[name] = time.time()
+                self._ledger_file.touch()
+        return gone
+
+    def _forget(self, name: str) -> None:
+        self._raw.pop(name, None)
+        for known in (self._ledger.origin, self._ledger.first_script):
+            if known.pop(name, None) is not None:
+                self._ledger_file.touch()
+        self._ledger.quarantined.pop(name, None)
+
+    def _enroll(self) -> set[str]:
+        """Work the roster out again if it can differ; return the accounts that it treats anew."""
+        candidates = {}
+        for name, verdict in self._raw.items():
+            if verdict.account is not None or name in self._unresolved:
+                candidates[name] = Candidate(name, self._ledger.first_script.get(name))
+        quarantined = {n: q.why for n, q in self._ledger.quarantined.items()} | self._stanzas.broken
+        before = self._roster
+        self._roster = enroll(candidates.values(), self.settings, quarantined)
+        return {
+            name
+            for name in self._raw
+            if (name in before.declared) != (name in self._roster.declared)
+            or before.refused.get(name) != self._roster.refused.get(name)
+        }
+
+    def _settled(self, name: str) -> Verdict:
+        """Return the verdict with what the roster adds: no stanza, no app."""
+        verdict, refusal = self._raw[name], self._roster.refused.get(name)
+        if refusal is None or verdict.account is None or verdict.state is State.EMPTY:
+            return verdict
+        return replace(
+            verdict, state=State.REJECTED, app=None, keep=False, reason=refusal, recheck_at=None
+        )
+
+    def _render(self, names: Iterable[str]) -> bool:
+        """Bring these accounts' stanzas up to date; return whether any text changed."""
+        changed = False
+        for name in names:
+            verdict = self._raw.get(name)
+            if verdict is None or (verdict.account is None and name not in self._unresolved):
+                changed |= self._stanzas.drop(name)
+            elif verdict.account is not None:
+                app = verdict.app if name in self._roster.declared else None
+                changed |= self._stanzas.update(name, verdict.account, verdict.url, app)
+            quarantine = self._ledger.quarantined.get(name)
+            if quarantine is not None and quarantine.stanza != self._stanzas.digest(name):
+                del self._ledger.quarantined[name]
+                self._ledger_file.touch()
+                changed = True
+        return changed
+
+    def _wanted(self, *, drop_unresolved: bool) -> Configuration | None:
+        names = self._roster.declared - set(self._stanzas.broken) - set(self._ledger.quarantined)
+        if drop_unresolved:
+            names -= self._unresolved
+        wanted = self._stanzas.configuration(names)
+        current = self.generations.current()
+        published = None if current is None else self.generations.read(current)
+        if published is not None and published.files == wanted.files:
+            return None
+        # Naming an account that does not resolve is fatal to Apache at its next start.
+        return None if self._unresolved & names else wanted
+
+    def _apply(self, plan: Plan) -> dict[str, str]:
+        failed = {}
+        for change in plan.changes:
+            before = self._served.get(change.account)
+            try:
+                if change.app is not None:
+                    self._sets.publish(change.app)
+                    self._served[change.account] = change.app
+                    self._pages.remove(change.account)
+                else:
+                    self._write_page(change.account)  # before its link goes
+                    self._sets.withdraw(change.account)
+                    self._served.pop(change.account, None)
+                    self._ledger.withdrawals.append((time.time(), change.account))
+                    self._ledger_file.touch()
+                self._sets.prune(change.account, before=before)
+            except OSError as error:
+                failed[change.account] = f"{error.strerror}: {error.filename}"
+        self._held = {change.account for change in plan.held}
+        self.held_text = plan.held_text
+        return failed
+
+    def _tell(
+        self, finals: Iterable[Verdict], gone: Iterable[str], plan: Plan
+    ) -> tuple[bool, list[Verdict]]:
+        """Bring pages and entries up to date; return whether any differs, and new reasons."""
+        differs = False
+        held = {change.account for change in plan.held}
+        news = []
+        for verdict in finals:
+            told = verdict
+            if verdict.name in held:
+                served = self._served[verdict.name]
+                told = replace(verdict, state=State.SERVED, app=served, keep=True)
+            before = self.entries.get(verdict.name)
+            entry = status.entry(told, before, self.settings)
+            if entry != before:
+                differs = True
+                self.entries[verdict.name] = entry
+                if entry.reason is not None and (before is None or before.reason != entry.reason):
+                    news.append(told)
+            if verdict.name not in self._served:
+                self._write_page(verdict.name)
+        for name in gone:
+            differs |= self.entries.pop(name, None) is not None
+            self._pages.remove(name)
+        return differs, news
+
+    def _write_page(self, name: str) -> None:
+        if name in self._raw and self._raw[name].account is not None:
+            self._pages.write(name, pages.account(self._settled(name), self.settings))
+
+    def _recently_withdrawn(self) -> int:
+        since = time.time() - BRAKE_WINDOW
+        recent = [(at, name) for at, name in self._ledger.withdrawals if at > since]
+        if len(recent) != len(self._ledger.withdrawals):
+            self._ledger.withdrawals = recent
+            self._ledger_file.touch()
+        return len({name for _, name in recent} - set(self._served))
+
+    def _refresh_served(self, name: str) -> None:
+        app = self._sets.served(name)
+        if app is None:
+            self._served.pop(name, None)
+        else:
+            self._served[name] = app
+
+    def _adopt_published(self) -> None:
+        current = self.generations.current()
+        published = None if current is None else self.generations.read(current)
+        for name, text in (published.stanzas if published else {}).items():
+            self._stanzas.adopt(name, text)
+
+    def _prepare(self) -> None:
+        self._pages.prepare(MARKER)
+        self._sets.prepare()
+        self.generations.prepare()
+
+    # ---- steps 5 to 10 ---------------------------------------------------------------------
+
+    def configure(self, wanted: Configuration | None, *, reload: bool = True) -> Outcome:
+        """Make `wanted` live (steps 5 to 9), or with None see that what is current is served.
+
+        It touches nothing that `look` writes, so that a daemon runs it beside looks.
+
+        Raises:
+            OSError, LockTimeoutError: as for `look`.
+        """
+        ledger = msgspec.structs.replace(self._ledger)
+        publisher = Publisher(
+            self.generations,
+            self.server,
+            timeout=self.settings.apache.timeout,
+            resolves=self._resolves,
+        )
+        with self.lock.hold():
+            if wanted is None:
+                outcome = publisher.converge(ledger)
+            else:
+                outcome = publisher.publish(wanted, ledger, reload=reload)
+        return replace(outcome, ledger=ledger)
+
+    def note(self, outcome: Outcome) -> set[str]:
+        """Remember how it ended; return accounts to look at again, since they are quarantined."""
+        new = outcome.ledger
+        if new is not None:
+            for name in ("refused", "verified", "stall", "reloaded_at"):
+                setattr(self._ledger, name, getattr(new, name))
+        for name, why in outcome.quarantined.items():
+            self._ledger.quarantined[name] = Quarantine(self._stanzas.digest(name), why)
+        self._ledger_file.touch()
+        self._ledger_file.write(self._ledger)
+        return set(outcome.quarantined)
+
+    @property
+    def unverified(self) -> bool:
+        """Whether what is current was not yet seen to be served."""
+        return self.generations.current() != self._ledger.verified
+
+    @property
+    def refused(self) -> str | None:
+        """The digest of a configuration that Apache took and did not serve."""
+        return self._ledger.refused
+
+    @property
+    def stall(self) -> float:
+        """Seconds that the last reload took."""
+        return self._ledger.stall
+
+    def prune(self) -> None:
+        """Remove what nothing points to (step 10)."""
+        with self.lock.hold():
+            verified = self._ledger.verified
+            spare = frozenset() if verified is None else frozenset({verified})
+            self.generations.prune(keep=self.settings.state.keep_generations, spare=spare)
+            self._sets.prune_all()
+            self._pages.prune(self._raw)
+
+    def write_status(self) -> None:
+        """Write `status.json` and the overview."""
+        generation = self.generations.current()
+        self._pages.write_status(
+            status.encode(self.entries, generation=generation, held=self.held_text)
+        )
+        if self.settings.pages.dashboard:
+            self._pages.write_dashboard(
+                pages.dashboard(
+                    self.entries,
+                    generation=generation,
+                    held=self.held_text,
+                    time=status.now_text(),
+                )
+            )
+
+    def _resolves(self, name: str) -> bool:
+        return self._observer.accounts.find(name, {})[0] is Standing.FOUND
+
+
+def changes_of(look: Look) -> tuple[Change, ...]:
+    """Return what was done to links, those that failed aside."""
+    return tuple(c for c in look.plan.changes if c.account not in look.failed)

@@ -1,0 +1,1 @@
+"""What happened → log, status, pages. It renders; only `publish` writes."""

@@ -1,0 +1,115 @@
+"""`status.json`: what is served, what is not, and why. The schema is section 7 of the design."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+
+import msgspec
+
+from reconciler.model import Rejection, State, Verdict
+from reconciler.settings import Settings
+
+
+class Reason(msgspec.Struct):
+    """A rejection as people and programs read it."""
+
+    code: str
+    message: str
+    fix: str
+
+
+class Other(msgspec.Struct):
+    """A script that is not the app."""
+
+    script: str
+    reason: Reason
+
+
+class AccountStatus(msgspec.Struct):
+    """One account."""
+
+    state: str
+    url: str
+    project: str | None
+    script: str | None
+    since: str
+    reason: Reason | None
+    warnings: list[Reason]
+    others: list[Other]
+
+
+class Status(msgspec.Struct):
+    """The file."""
+
+    generation: int | None = None
+    time: str = ""
+    held: str | None = None
+    accounts: dict[str, AccountStatus] = {}
+
+
+def read(data: bytes) -> Status:
+    """Return a status from its bytes; an empty one where they are damaged."""
+    try:
+        return msgspec.json.decode(data, type=Status)
+    except msgspec.DecodeError:
+        return Status()
+
+
+def now_text() -> str:
+    """Return the time as the status gives it."""
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def entry(verdict: Verdict, before: AccountStatus | None, settings: Settings) -> AccountStatus:
+    """Return an account's entry; `since` is kept while state and script are the same."""
+    app = verdict.app if verdict.state is State.SERVED else None
+    script = app.script if app else None
+    same = before is not None and (before.state, before.script) == (verdict.state.value, script)
+    base = f"{settings.homes.root}/{verdict.name}"
+    return AccountStatus(
+        state=verdict.state.value,
+        url=f"{verdict.url}/",
+        project=app.project if app else None,
+        script=script,
+        since=before.since if before is not None and same else now_text(),
+        reason=_reason(verdict.reason),
+        warnings=[r for r in map(_reason, verdict.warnings) if r is not None],
+        others=[
+            Other(_printable(f"{base}/{path}"), Reason(reason.code, reason.message, reason.fix))
+            for path, reason in verdict.others
+        ],
+    )
+
+
+def encode(
+    accounts: Mapping[str, AccountStatus], *, generation: int | None, held: str | None
+) -> bytes:
+    """Return the bytes of the file."""
+    ordered = {name: accounts[name] for name in sorted(accounts)}
+    status = Status(generation, now_text(), held, ordered)
+    return msgspec.json.format(msgspec.json.encode(status), indent=1) + b"\n"
+
+
+def counts(accounts: Iterable[AccountStatus]) -> dict[str, int]:
+    """Return how many accounts are in each state."""
+    found = {state.value: 0 for state in State}
+    for account in accounts:
+        found[account.state] += 1
+    return found
+
+
+def _reason(reason: Rejection | None) -> Reason | None:
+    return None if reason is None else Reason(reason.code, reason.message, reason.fix)
+
+
+def _printable(text: str) -> str:
+    # JSON has no lone surrogates: a name that is no UTF-8 is shown as one that was escaped.
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
+    )
+
+
+def to_json(value: Status | AccountStatus) -> str:
+    """Return it as people print it."""
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()

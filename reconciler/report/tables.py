@@ -1,0 +1,63 @@
+"""The status on a terminal."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from reconciler.report.status import AccountStatus, Reason, Status, counts
+
+_COLOURS = {"served": "green", "rejected": "red", "empty": "bright_black"}
+
+
+def overview(status: Status) -> None:
+    """Print a line per account, and the counts."""
+    console = Console()
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("ACCOUNT", "STATE", "URL", "WHY"):
+        table.add_column(heading, overflow="fold", no_wrap=heading in {"STATE"})
+    for name, account in status.accounts.items():
+        table.add_row(Text(name), _state(account), Text(account.url), Text(_why(account)))
+    console.print(table)
+    found = counts(status.accounts.values())
+    generation = status.generation or "none"
+    console.print(
+        f"{found['served']} served, {found['rejected']} rejected, {found['empty']} empty; "
+        f"generation {generation}; {status.time}",
+        style="bright_black",
+    )
+    if status.held is not None:
+        console.print(Text(status.held), style="red")
+
+
+def one(name: str, account: AccountStatus) -> None:
+    """Print all that is known of one account."""
+    console = Console()
+    console.print(Text(name, style="bold"), _state(account), Text(account.url))
+    for label, value in (("script", account.script), ("project", account.project)):
+        if value is not None:
+            console.print(Text(f"  {label:<8} {value}"))
+    console.print(Text(f"  since    {account.since}"))
+    if account.reason is not None:
+        _reason(console, account.reason)
+    for warning in account.warnings:
+        _reason(console, warning)
+    for other in account.others:
+        console.print(Text(f"  {other.script}"))
+        _reason(console, other.reason)
+
+
+def _state(account: AccountStatus) -> Text:
+    return Text(account.state, style=_COLOURS.get(account.state, ""))
+
+
+def _why(account: AccountStatus) -> str:
+    if account.reason is not None:
+        return f"{account.reason.code}: {account.reason.message}"
+    return "; ".join(f"{w.code}: {w.message}" for w in account.warnings)
+
+
+def _reason(console: Console, reason: Reason) -> None:
+    console.print(Text(f"  {reason.code}: {reason.message}"))
+    console.print(Text(f"      {reason.fix}", style="cyan"))

@@ -1,0 +1,255 @@
+"""One validated, frozen `Settings` from `reconciler.toml`.
+
+Every key is optional, and so is the file. An unknown key, a wrong type or a value out of its
+range is a `SettingsError` that names the key. Durations are in seconds.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+DEFAULT_FILE = "/etc/slp-reconciler/reconciler.toml"
+
+Seconds = Annotated[float, Meta(ge=0, le=86400)]
+Some = Annotated[float, Meta(gt=0, le=86400)]
+Count = Annotated[int, Meta(ge=1)]
+Absolute = Annotated[str, Meta(pattern=r"^/[^\x00-\x1f\x7f\"\\]*$")]
+"""A path that the configuration of Apache will quote."""
+UrlPath = Annotated[str, Meta(pattern=r"^(/[A-Za-z0-9_~-][A-Za-z0-9_.~-]*)+$")]
+Within = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]*(/[A-Za-z0-9_.+-]+)*$")]
+"""A path below a home."""
+Words = Annotated[list[str], Meta(min_length=1)]
+
+
+class SettingsError(ValueError):
+    """The settings are not usable; the text names the file, the key and the fault."""
+
+
+class Table(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A table of the file."""
+
+
+class Homes(Table, frozen=True):
+    """Where the homes are, and where in them a script can be."""
+
+    root: Absolute = "/home/slp"
+    scripts: Annotated[list[str], Meta(min_length=1, max_length=8)] = field(
+        default_factory=lambda: ["*/*/wsgi.py", "*/wsgi.py"]
+    )
+    min_uid: Annotated[int, Meta(ge=1)] = 1000
+    watch_budget: Count = 256
+    account_pattern: str = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}"
+
+    def __post_init__(self) -> None:
+        """Refuse what the observer could not follow, with the key's name."""
+        try:
+            re.compile(self.account_pattern)
+        except re.error as error:
+            raise ValueError(f"`account_pattern` is not a regular expression: {error}") from error
+        for pattern in self.scripts:
+            if not re.fullmatch(r"(\*/){1,4}[A-Za-z0-9_][A-Za-z0-9_.-]*\.py", pattern):
+                raise ValueError(f"`scripts`: {pattern!r} is not like */wsgi.py or */*/wsgi.py")
+
+
+class Urls(Table, frozen=True):
+    """Where the apps appear."""
+
+    prefix: UrlPath = "/django"
+
+
+class StateDirectory(Table, frozen=True):
+    """Where what is published is kept."""
+
+    directory: Absolute = "/var/lib/slp-reconciler"
+    keep_generations: Count = 5
+
+
+class Apache(Table, frozen=True):
+    """The server that is published to."""
+
+    confdir: Absolute = "/etc/apache2"
+    configtest: Words = field(default_factory=lambda: ["apachectl", "configtest"])
+    reload: str | list[str] = "auto"
+    user: str = "www-data"
+    pid_file: Absolute = "/run/apache2/apache2.pid"
+    timeout: Some = 15.0
+    access_control: Literal["2.4", "2.2"] = "2.4"
+    verify_url: Annotated[str, Meta(pattern=r"^https?://[^\s/]+$")] = "http://127.0.0.1"
+    verify_host: Annotated[str, Meta(pattern=r"^[A-Za-z0-9.:_-]*$")] = ""
+    template_set: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")] = "stable"
+    templates: Absolute = "/etc/slp-reconciler/templates"
+    python: str = "auto"
+
+    def __post_init__(self) -> None:
+        """A reload is "auto" or a command."""
+        if isinstance(self.reload, str) and self.reload != "auto":
+            raise ValueError('`reload` is "auto" or a list of words, such as ["systemctl", "…"]')
+        if isinstance(self.reload, list) and not self.reload:
+            raise ValueError("`reload` is an empty command")
+        if self.python != "auto" and not self.python.startswith("/"):
+            raise ValueError('`python` is "auto" or an absolute path')
+
+
+# Section 5 of the design: with mod_wsgi's own defaults, 300 clients of one sleeping app left its
+# neighbours without any answer. These bound what one app can hold of Apache's workers.
+DAEMON_OPTIONS: dict[str, str | int] = {
+    "threads": 3,
+    "listen-backlog": 8,
+    "connect-timeout": 1,
+    "queue-timeout": 5,
+    "request-timeout": 30,
+    "socket-timeout": 30,
+    "graceful-timeout": 5,
+    "eviction-timeout": 5,
+    "shutdown-timeout": 5,
+    "deadlock-timeout": 60,
+    "startup-timeout": 30,
+    "memory-limit": 536870912,
+}
+_SETTABLE = frozenset(DAEMON_OPTIONS) | {
+    "processes", "umask", "inactivity-timeout", "maximum-requests", "restart-interval",
+    "cpu-time-limit", "cpu-priority", "virtual-memory-limit", "stack-size", "receive-buffer-size",
+    "send-buffer-size", "header-buffer-size", "response-buffer-size", "response-socket-timeout",
+    "lang", "locale",
+}  # fmt: skip
+
+
+class Daemons(Table, frozen=True):
+    """Which accounts have a daemon, and what each may use."""
+
+    declare: Literal["auto", "homes", "apps"] = "auto"
+    budget: Count = 300
+    options: dict[str, str | int] = {}
+
+    def __post_init__(self) -> None:
+        """Only options that cannot change whose code runs as whom."""
+        for name, value in self.options.items():
+            if name not in _SETTABLE:
+                known = ", ".join(sorted(_SETTABLE))
+                raise ValueError(f"`options`: {name!r} is not one of {known}")
+            if not re.fullmatch(r"[A-Za-z0-9_.-]+", str(value)):
+                raise ValueError(f"`options`: {name} = {value!r} is not a plain word or number")
+
+    @property
+    def effective(self) -> dict[str, str | int]:
+        """The defaults, with the file's own in place. An empty set of keys is not possible."""
+        return {**DAEMON_OPTIONS, **self.options}
+
+
+class Timing(Table, frozen=True):
+    """How long the program waits for what."""
+
+    quiet: Seconds = 0.05
+    max_wait: Seconds = 1.0
+    grace: Seconds = 2.0
+    resync: Some = 60.0
+    reload_interval: Seconds = 5.0
+
+
+class Safety(Table, frozen=True):
+    """The brake on mass withdrawal: held when above both."""
+
+    max_withdrawn_share: Annotated[float, Meta(ge=0, le=1)] = 0.2
+    max_withdrawn_count: Annotated[int, Meta(ge=0)] = 5
+
+
+class Pages(Table, frozen=True):
+    """What a browser is told."""
+
+    explain: bool = True
+    dashboard: UrlPath | Literal[""] = "/slp-status"
+
+
+class AccountSettings(Table, frozen=True):
+    """What the administrator settles for one account."""
+
+    enabled: bool = True
+    script: Within | None = None
+    static: Within | None = None
+    virtualenv: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_./+-]+$")] | None = None
+    url: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$")] | None = None
+    at_root: bool = False
+    skip_checks: bool = False
+
+
+class Settings(Table, frozen=True):
+    """The whole file."""
+
+    homes: Homes = field(default_factory=Homes)
+    urls: Urls = field(default_factory=Urls)
+    state: StateDirectory = field(default_factory=StateDirectory)
+    apache: Apache = field(default_factory=Apache)
+    daemons: Daemons = field(default_factory=Daemons)
+    timing: Timing = field(default_factory=Timing)
+    safety: Safety = field(default_factory=Safety)
+    pages: Pages = field(default_factory=Pages)
+    accounts: dict[str, AccountSettings] = {}
+
+    def of(self, account: str) -> AccountSettings:
+        """The account's own table, or the defaults."""
+        return self.accounts.get(account, _DEFAULT_ACCOUNT)
+
+    def url(self, account: str) -> str:
+        """The path of an account's app, without a slash at its end."""
+        own = self.of(account)
+        name = own.url or account
+        return f"/{name}" if own.at_root else f"{self.urls.prefix}/{name}"
+
+
+_DEFAULT_ACCOUNT = AccountSettings()
+_MAX_BYTES = 4 * 1024 * 1024  # ten thousand [accounts.NAME] tables are under 1 MiB
+
+
+def load(path: str | None = None) -> Settings:
+    """Return the settings in `path`, or the defaults where the default file is absent.
+
+    Raises:
+        SettingsError: the file is missing though named, unreadable, no TOML, or has a bad key.
+    """
+    file = Path(path or DEFAULT_FILE)
+    try:
+        with file.open("rb") as stream:
+            raw = stream.read(_MAX_BYTES + 1)
+    except FileNotFoundError:
+        if path is None:
+            return Settings()
+        raise SettingsError(f"{file}: there is no such file") from None
+    except OSError as error:
+        raise SettingsError(f"{file}: {error.strerror}") from error
+    if len(raw) > _MAX_BYTES:
+        raise SettingsError(f"{file}: larger than {_MAX_BYTES} bytes")
+    try:
+        document = tomllib.loads(raw.decode())
+        return msgspec.convert(document, Settings)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise SettingsError(f"{file}: not TOML: {error}") from error
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{file}: {_named(str(error), document)}") from error
+
+
+def _named(text: str, document: dict[str, object]) -> str:
+    """Turn msgspec's "… - at `$.homes.min_uid`" into "[homes] min_uid: …"."""
+    fault, _, place = text.partition(" - at `$")
+    if "[...]" in place:  # msgspec does not say which account
+        place = place.replace("[...]", f".{_faulty_account(document)}")
+    keys = [key for key in place.rstrip("`").split(".") if key]
+    if not keys:
+        return fault
+    table, key = ".".join(keys[:-1]), keys[-1]
+    return f"[{table}] {key}: {fault}" if table else f"[{key}]: {fault}"
+
+
+def _faulty_account(document: dict[str, object]) -> str:
+    tables = document.get("accounts")
+    for name, table in tables.items() if isinstance(tables, dict) else ():
+        try:
+            msgspec.convert(table, AccountSettings)
+        except msgspec.ValidationError:
+            return str(name)
+    return "?"

@@ -1,0 +1,1 @@
+"""The tests; `make` at the root says how they are run."""
