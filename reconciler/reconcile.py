@@ -13,22 +13,23 @@ kept here between passes is a cache of what the disk says, or can be observed ag
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 
 import msgspec
 
 from reconciler.decide.plan import BRAKE_WINDOW, Change, Plan, calculate
-from reconciler.decide.roster import Candidate, Roster, enroll
+from reconciler.decide.roster import Candidate, Census
 from reconciler.decide.verdict import Context, judge
-from reconciler.model import News, Standing, State, Verdict
+from reconciler.model import App, News, Standing, State, Verdict
+from reconciler.observe.accounts import Accounts
 from reconciler.observe.beneath import Unreadable
 from reconciler.observe.homes import Observer
 from reconciler.observe.interpreter import find
 from reconciler.publish.apache import MARKER, Server
 from reconciler.publish.configuration import Configuration
 from reconciler.publish.generations import Generations
-from reconciler.publish.ledger import LedgerFile, Quarantine
+from reconciler.publish.ledger import Book
 from reconciler.publish.lock import PassLock
 from reconciler.publish.pages import PageFiles
 from reconciler.publish.protocol import Outcome, Publisher
@@ -60,8 +61,8 @@ class Look:
 
     @property
     def changed(self) -> bool:
-        """Whether anything was done or is to be done."""
-        return bool(self.plan.has_changes or self.rejected or self.configuration)
+        """Whether there is anything to tell."""
+        return bool(self.plan.has_changes or self.rejected)
 
 
 class Reconciler:
@@ -74,24 +75,24 @@ class Reconciler:
     def __init__(self, settings: Settings) -> None:
         state = settings.state.directory
         self.settings = settings
-        self.server = Server(settings.apache, prefix=settings.urls.prefix, state=state)
+        self._server = Server(settings.apache, prefix=settings.urls.prefix, state=state)
         templates = Templates(settings)
         self._interpreter = find(settings.apache.python, settings.apache.confdir)
         self._names_scripts = templates.options.stanza_follows == "app"
         self._observer = Observer(settings, self._interpreter, names_scripts=self._names_scripts)
-        self._stanzas = Stanzas(templates, self.server)
+        self._census = Census(settings)
+        self._stanzas = Stanzas(templates, self._server)
         self._sets = Sets(state)
         self._pages = PageFiles(state)
         self.generations = Generations(state)
-        self._ledger_file = LedgerFile(state)
-        self._ledger = self._ledger_file.read()
-        self.lock = PassLock(f"{state}/lock", timeout=settings.apache.timeout)
+        self._book = Book(state)
+        self._lock = PassLock(f"{state}/lock", timeout=settings.apache.timeout)
         self._raw: dict[str, Verdict] = {}
+        """What each account's own facts say; `_settled` adds what the roster says."""
         self._unresolved: set[str] = set()
-        self._roster = Roster(frozenset(), {})
-        self._candidates: dict[str, Candidate] = {}
+        """Accounts that the database does not name just now, whose stanza stays."""
         self._held: set[str] = set()
-        self._served = self._sets.everyone_served()
+        self._served: dict[str, App] = {}
         self.entries = status.read(self._pages.read_status()).accounts
         self.held_text: str | None = None
 
@@ -129,7 +130,7 @@ class Reconciler:
         if dry_run:
             return self._look(names, grace, force, dry_run, drop_unresolved)
         self._prepare()
-        with self.lock.hold():
+        with self._lock.hold():
             return self._look(names, grace, force, dry_run, drop_unresolved)
 
     def _look(
@@ -141,37 +142,38 @@ class Reconciler:
         drop_unresolved: bool,
     ) -> Look:
         started = time.monotonic()
-        everyone = names is None
         altered = self._observer.accounts.refresh()
-        if everyone:  # 2
+        if names is None:  # 2
             self._served = self._sets.everyone_served()
             self._adopt_published()
-        if names is None:
-            looked = sorted(self._everyone())
+            looked = self._everyone()
         else:
-            homes = {n for n in altered if n in self._raw or self._observer.has_home(n)}
-            looked = sorted({*names, *self._held, *homes})
-        if not everyone:
-            for name in looked:
-                self._refresh_served(name)
-        gone = self._observe(looked, started, grace)  # 3
-        touched = self._enroll() | set(looked)
+            moved = {n for n in altered if n in self._raw or self._observer.has_home(n)}
+            looked = {*names, *self._held, *moved}
+            self._refresh_served(looked)
+        gone = self._observe(sorted(looked), started, grace)  # 3
+        touched = looked | self._census.take(self._left_out)
         finals = [self._settled(name) for name in sorted(touched) if name in self._raw]
+        withdrawn = self._book.withdrawn_within(BRAKE_WINDOW)
         plan = calculate(
             finals,
             self._served,
             gone=gone,
             safety=self.settings.safety,
-            recent=self._recently_withdrawn(),
+            recent=len(withdrawn - self._served.keys()),
             force=force,
         )
-        dirty = self._render(touched) or everyone
-        wanted = self._wanted(drop_unresolved=drop_unresolved) if dirty else None
+        self._let_go(gone, plan)
+        if self._render(touched) or names is None or force:
+            wanted = self._wanted(drop_unresolved=drop_unresolved)
+        else:
+            wanted = None
         if dry_run:
             return Look(plan, (), {}, frozenset(), wanted)
         failed = self._apply(plan)  # 4
-        told, rejected = self._tell(finals, gone, plan)
-        self._ledger_file.write(self._ledger)
+        stale = self.entries.keys() - self._raw.keys() if names is None else set(gone)
+        told, rejected = self._tell(finals, stale, plan)
+        self._book.save()
         unknown = {v.name for v in finals if v.reason and v.reason.news is News.UNKNOWN}
         return Look(
             plan,
@@ -190,9 +192,9 @@ class Reconciler:
 
     def _everyone(self) -> set[str]:
         found = set(self._observer.names())
-        known = {*found, *self._served, *self._ledger.origin, *self._raw}
+        known = {*found, *self._served, *self._book.ledger.origin, *self._raw}
         if not found and any(
-            self._observer.accounts.find(name, self._ledger.origin)[0] is Standing.FOUND
+            self._observer.accounts.find(name, self._book.ledger.origin)[0] is Standing.FOUND
             for name in self._served
         ):
             # An unmounted or emptied root, while its accounts live: an outage is not a deletion.
@@ -204,7 +206,7 @@ class Reconciler:
         """Judge each; return those that are no accounts any more."""
         gone = []
         for name in names:
-            home, origin = self._observer.observe(name, self._ledger.origin)
+            home, origin = self._observer.observe(name, self._book.ledger.origin)
             before = self._raw.get(name)
             verdict = judge(
                 home,
@@ -223,43 +225,42 @@ class Reconciler:
                 self._unresolved.add(name)
             if verdict is None:
                 gone.append(name)
-                self._forget(name)
                 continue
             self._raw[name] = verdict
-            if origin is not None and self._ledger.origin.get(name) != origin:
-                self._ledger.origin[name] = origin
-                self._ledger_file.touch()
-            if home.scripts and name not in self._ledger.first_script:
-                self._ledger.first_script[name] = time.time()
-                self._ledger_file.touch()
+            if origin is not None:
+                self._book.found(name, origin, script=bool(home.scripts))
+            self._census.note(name, self._candidate(name))
         return gone
 
-    def _forget(self, name: str) -> None:
-        self._raw.pop(name, None)
-        for known in (self._ledger.origin, self._ledger.first_script):
-            if known.pop(name, None) is not None:
-                self._ledger_file.touch()
-        self._ledger.quarantined.pop(name, None)
+    def _candidate(self, name: str) -> Candidate | None:
+        verdict = self._raw.get(name)
+        listed = verdict is not None and verdict.account is not None
+        if not listed and not (name in self._unresolved and self._stanzas.has(name)):
+            return None
+        return Candidate(name, self._book.ledger.first_script.get(name))
 
-    def _enroll(self) -> set[str]:
-        """Work the roster out again if it can differ; return the accounts that it treats anew."""
-        candidates = {}
-        for name, verdict in self._raw.items():
-            if verdict.account is not None or name in self._unresolved:
-                candidates[name] = Candidate(name, self._ledger.first_script.get(name))
-        quarantined = {n: q.why for n, q in self._ledger.quarantined.items()} | self._stanzas.broken
-        before = self._roster
-        self._roster = enroll(candidates.values(), self.settings, quarantined)
-        return {
-            name
-            for name in self._raw
-            if (name in before.declared) != (name in self._roster.declared)
-            or before.refused.get(name) != self._roster.refused.get(name)
-        }
+    def _let_go(self, gone: Iterable[str], plan: Plan) -> None:
+        """Forget who is gone. One whose withdrawal is held is not: its stanza stays as well."""
+        held = {change.account for change in plan.held}
+        for name in held:
+            verdict = self._raw.get(name)
+            if verdict is None or verdict.account is None or name in gone:
+                self._unresolved.add(name)
+        for name in set(gone) - held:
+            self._raw.pop(name, None)
+            self._book.forget(name)
+        for name in {*gone, *held}:
+            self._census.note(name, self._candidate(name))
+        self._census.take(self._left_out)
+
+    @property
+    def _left_out(self) -> dict[str, str]:
+        quarantined = self._book.ledger.quarantined
+        return {name: held.why for name, held in quarantined.items()} | self._stanzas.broken
 
     def _settled(self, name: str) -> Verdict:
         """Return the verdict with what the roster adds: no stanza, no app."""
-        verdict, refusal = self._raw[name], self._roster.refused.get(name)
+        verdict, refusal = self._raw[name], self._census.roster.refused.get(name)
         if refusal is None or verdict.account is None or verdict.state is State.EMPTY:
             return verdict
         return replace(
@@ -271,20 +272,16 @@ class Reconciler:
         changed = False
         for name in names:
             verdict = self._raw.get(name)
-            if verdict is None or (verdict.account is None and name not in self._unresolved):
-                changed |= self._stanzas.drop(name)
-            elif verdict.account is not None:
-                app = verdict.app if name in self._roster.declared else None
+            if verdict is not None and verdict.account is not None:
+                app = verdict.app if name in self._census.roster.declared else None
                 changed |= self._stanzas.update(name, verdict.account, verdict.url, app)
-            quarantine = self._ledger.quarantined.get(name)
-            if quarantine is not None and quarantine.stanza != self._stanzas.digest(name):
-                del self._ledger.quarantined[name]
-                self._ledger_file.touch()
-                changed = True
+            elif name not in self._unresolved:
+                changed |= self._stanzas.drop(name)
+            changed |= self._book.release(name, self._stanzas.digest(name))
         return changed
 
     def _wanted(self, *, drop_unresolved: bool) -> Configuration | None:
-        names = self._roster.declared - set(self._stanzas.broken) - set(self._ledger.quarantined)
+        names = self._census.roster.declared - self._left_out.keys()
         if drop_unresolved:
             names -= self._unresolved
         wanted = self._stanzas.configuration(names)
@@ -308,8 +305,7 @@ class Reconciler:
                     self._write_page(change.account)  # before its link goes
                     self._sets.withdraw(change.account)
                     self._served.pop(change.account, None)
-                    self._ledger.withdrawals.append((time.time(), change.account))
-                    self._ledger_file.touch()
+                    self._book.withdrew(change.account)
                 self._sets.prune(change.account, before=before)
             except OSError as error:
                 failed[change.account] = f"{error.strerror}: {error.filename}"
@@ -318,27 +314,25 @@ class Reconciler:
         return failed
 
     def _tell(
-        self, finals: Iterable[Verdict], gone: Iterable[str], plan: Plan
+        self, finals: Iterable[Verdict], stale: Set[str], plan: Plan
     ) -> tuple[bool, list[Verdict]]:
         """Bring pages and entries up to date; return whether any differs, and new reasons."""
-        differs = False
         held = {change.account for change in plan.held}
-        news = []
+        differs, news = False, []
         for verdict in finals:
-            told = verdict
-            if verdict.name in held:
-                served = self._served[verdict.name]
-                told = replace(verdict, state=State.SERVED, app=served, keep=True)
-            before = self.entries.get(verdict.name)
+            name, told = verdict.name, verdict
+            if name in held:
+                told = replace(verdict, state=State.SERVED, app=self._served[name], keep=True)
+            before = self.entries.get(name)
             entry = status.entry(told, before, self.settings)
             if entry != before:
                 differs = True
-                self.entries[verdict.name] = entry
+                self.entries[name] = entry
                 if entry.reason is not None and (before is None or before.reason != entry.reason):
                     news.append(told)
-            if verdict.name not in self._served:
-                self._write_page(verdict.name)
-        for name in gone:
+            if name not in self._served:
+                self._write_page(name)
+        for name in stale - held:
             differs |= self.entries.pop(name, None) is not None
             self._pages.remove(name)
         return differs, news
@@ -347,20 +341,13 @@ class Reconciler:
         if name in self._raw and self._raw[name].account is not None:
             self._pages.write(name, pages.account(self._settled(name), self.settings))
 
-    def _recently_withdrawn(self) -> int:
-        since = time.time() - BRAKE_WINDOW
-        recent = [(at, name) for at, name in self._ledger.withdrawals if at > since]
-        if len(recent) != len(self._ledger.withdrawals):
-            self._ledger.withdrawals = recent
-            self._ledger_file.touch()
-        return len({name for _, name in recent} - set(self._served))
-
-    def _refresh_served(self, name: str) -> None:
-        app = self._sets.served(name)
-        if app is None:
-            self._served.pop(name, None)
-        else:
-            self._served[name] = app
+    def _refresh_served(self, names: Iterable[str]) -> None:
+        for name in names:
+            app = self._sets.served(name)
+            if app is None:
+                self._served.pop(name, None)
+            else:
+                self._served[name] = app
 
     def _adopt_published(self) -> None:
         current = self.generations.current()
@@ -383,14 +370,16 @@ class Reconciler:
         Raises:
             OSError, LockTimeoutError: as for `look`.
         """
-        ledger = msgspec.structs.replace(self._ledger)
+        ledger = msgspec.structs.replace(self._book.ledger)
+        accounts = Accounts()  # as they are now, and by this thread alone
+        accounts.refresh()
         publisher = Publisher(
             self.generations,
-            self.server,
+            self._server,
             timeout=self.settings.apache.timeout,
-            resolves=self._resolves,
+            resolves=lambda name: accounts.find(name, {})[0] is Standing.FOUND,
         )
-        with self.lock.hold():
+        with self._lock.hold():
             if wanted is None:
                 outcome = publisher.converge(ledger)
             else:
@@ -399,35 +388,32 @@ class Reconciler:
 
     def note(self, outcome: Outcome) -> set[str]:
         """Remember how it ended; return accounts to look at again, since they are quarantined."""
-        new = outcome.ledger
-        if new is not None:
-            for name in ("refused", "verified", "stall", "reloaded_at"):
-                setattr(self._ledger, name, getattr(new, name))
+        if outcome.ledger is not None:
+            self._book.served(outcome.ledger)
         for name, why in outcome.quarantined.items():
-            self._ledger.quarantined[name] = Quarantine(self._stanzas.digest(name), why)
-        self._ledger_file.touch()
-        self._ledger_file.write(self._ledger)
+            self._book.quarantine(name, self._stanzas.digest(name), why)
+        self._book.save()
         return set(outcome.quarantined)
 
     @property
     def unverified(self) -> bool:
         """Whether what is current was not yet seen to be served."""
-        return self.generations.current() != self._ledger.verified
+        return self.generations.current() != self._book.ledger.verified
 
     @property
     def refused(self) -> str | None:
         """The digest of a configuration that Apache took and did not serve."""
-        return self._ledger.refused
+        return self._book.ledger.refused
 
     @property
     def stall(self) -> float:
         """Seconds that the last reload took."""
-        return self._ledger.stall
+        return self._book.ledger.stall
 
     def prune(self) -> None:
         """Remove what nothing points to (step 10)."""
-        with self.lock.hold():
-            verified = self._ledger.verified
+        with self._lock.hold():
+            verified = self._book.ledger.verified
             spare = frozenset() if verified is None else frozenset({verified})
             self.generations.prune(keep=self.settings.state.keep_generations, spare=spare)
             self._sets.prune_all()
@@ -448,9 +434,6 @@ class Reconciler:
                     time=status.now_text(),
                 )
             )
-
-    def _resolves(self, name: str) -> bool:
-        return self._observer.accounts.find(name, {})[0] is Standing.FOUND
 
 
 def changes_of(look: Look) -> tuple[Change, ...]:

@@ -31,6 +31,45 @@ class Roster:
     refused: Mapping[str, Rejection]
 
 
+class Census:
+    """The candidates as they are known, and the roster that they make.
+
+    One event on an account that is already known changes neither, and costs nothing here.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._candidates: dict[str, Candidate] = {}
+        self._left_out: Mapping[str, str] = {}
+        self._stale = True
+        self.roster = Roster(frozenset(), {})
+
+    def note(self, name: str, candidate: Candidate | None) -> None:
+        """A stanza may name the account, or None: it may not."""
+        if self._candidates.get(name) == candidate:
+            return
+        self._stale = True
+        if candidate is None:
+            del self._candidates[name]
+        else:
+            self._candidates[name] = candidate
+
+    def take(self, left_out: Mapping[str, str]) -> set[str]:
+        """Bring the roster up to date; return the accounts that it treats otherwise than before.
+
+        `left_out` maps accounts in quarantine to what Apache said of them.
+        """
+        if not self._stale and left_out == self._left_out:
+            return set()
+        self._stale, self._left_out = False, dict(left_out)
+        before = self.roster
+        self.roster = enroll(self._candidates.values(), self._settings, left_out)
+        refused = {**before.refused, **self.roster.refused}
+        return set(before.declared ^ self.roster.declared) | {
+            name for name in refused if before.refused.get(name) != self.roster.refused.get(name)
+        }
+
+
 def enroll(
     candidates: Iterable[Candidate], settings: Settings, quarantined: Mapping[str, str]
 ) -> Roster:

@@ -5,6 +5,8 @@ Losing it costs order and memory of refusals, never what is published.
 
 from __future__ import annotations
 
+import time
+
 import msgspec
 
 from reconciler.publish import files
@@ -37,26 +39,70 @@ class Ledger(msgspec.Struct):
     reloaded_at: float = 0.0
 
 
-class LedgerFile:
-    """The ledger's place on disk."""
+class Book:
+    """The ledger and its file: what is noted is kept by the next `save`."""
 
     def __init__(self, state: str) -> None:
         self._path = f"{state}/ledger.json"
         self._touched = False
-
-    def read(self) -> Ledger:
-        """Return what was written last; an empty ledger where it is absent or damaged."""
         try:
-            return msgspec.json.decode(files.read(self._path, limit=_LIMIT) or b"", type=Ledger)
+            data = files.read(self._path, limit=_LIMIT) or b""
+            self.ledger = msgspec.json.decode(data, type=Ledger)
         except msgspec.DecodeError:
-            return Ledger()
+            self.ledger = Ledger()
 
-    def touch(self) -> None:
-        """Say that the ledger differs from what was written."""
+    def save(self) -> None:
+        """Write the ledger, if anything was noted."""
+        if self._touched:
+            files.write(self._path, msgspec.json.encode(self.ledger), mode=0o600)
+            self._touched = False
+
+    def found(self, name: str, origin: str, *, script: bool) -> None:
+        """The account was found in `origin`; with a script in its home, or without."""
+        if self.ledger.origin.get(name) != origin:
+            self.ledger.origin[name] = origin
+            self._touched = True
+        if script and name not in self.ledger.first_script:
+            self.ledger.first_script[name] = time.time()
+            self._touched = True
+
+    def forget(self, name: str) -> None:
+        """The account is gone."""
+        known = (self.ledger.origin, self.ledger.first_script, self.ledger.quarantined)
+        for table in known:
+            if table.pop(name, None) is not None:
+                self._touched = True
+
+    def withdrew(self, name: str) -> None:
+        """The account's app was taken down."""
+        self.ledger.withdrawals.append((time.time(), name))
         self._touched = True
 
-    def write(self, ledger: Ledger) -> None:
-        """Keep it, if it was touched."""
-        if self._touched:
-            files.write(self._path, msgspec.json.encode(ledger), mode=0o600)
-            self._touched = False
+    def withdrawn_within(self, seconds: float) -> set[str]:
+        """Return the accounts whose apps were taken down lately."""
+        since = time.time() - seconds
+        recent = [(at, name) for at, name in self.ledger.withdrawals if at > since]
+        if len(recent) != len(self.ledger.withdrawals):
+            self.ledger.withdrawals = recent
+            self._touched = True
+        return {name for _, name in recent}
+
+    def quarantine(self, name: str, stanza: str, why: str) -> None:
+        """Apache refuses this text."""
+        self.ledger.quarantined[name] = Quarantine(stanza, why)
+        self._touched = True
+
+    def release(self, name: str, stanza: str) -> bool:
+        """The account's text is now this; return whether that ends a quarantine."""
+        held = self.ledger.quarantined.get(name)
+        if held is None or held.stanza == stanza:
+            return False
+        del self.ledger.quarantined[name]
+        self._touched = True
+        return True
+
+    def served(self, outcome: Ledger) -> None:
+        """Take over what a publication of configuration, given a copy, has noted in it."""
+        for name in ("refused", "verified", "stall", "reloaded_at"):
+            setattr(self.ledger, name, getattr(outcome, name))
+        self._touched = True

@@ -152,9 +152,9 @@ class Tree:
         """Lets go of a home, which then counts as over its budget with all it had."""
         home = (self.root.kids or {}).get(name)
         used = home.home.used if home is not None and home.home is not None else 0
-        self.over[name] = max(1, used, self.over.get(name, 0))
         if home is not None:
             self.drop(home)
+        self.over[name] = max(1, used, self.over.get(name, 0))
 
     def drop(self, node: Dir) -> None:
         """Lets go of a directory and all below it, and gives the budget back."""

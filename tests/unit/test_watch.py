@@ -1,4 +1,3 @@
-
 """What wakes, what does not, and how the watcher lives and ends: real inotify, real homes."""
 
 from __future__ import annotations
@@ -11,8 +10,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from watchdog.utils import BaseThread
 
-from reconciler.watch import Wake, Watch
+from reconciler.watch import Wake, Watch, watcher
 from tests.unit.test_watch_support import PATTERNS, Ear, descriptors, listening, script, watched
 
 ANN = frozenset({"ann"})
@@ -58,7 +58,7 @@ def test_a_script_written_in_place_wakes_its_account_alone(ear: Ear, place: str)
         lambda home: home.chmod(0o700),
         lambda home: (home / "mysite").chmod(0o700),
         lambda home: (home / "mysite/mysite").chmod(0o700),
-        lambda home: shutil.rmtree(home),
+        shutil.rmtree,
         lambda home: home.rename(home.with_name(".away")),
     ],
     ids=[
@@ -263,8 +263,11 @@ def test_stop_before_start_is_harmless(root: Path) -> None:
     assert not watch.alive()
 
 
-def test_stop_ends_though_the_callback_waits_for_ever(root: Path) -> None:
+def test_stop_ends_though_the_callback_waits_for_ever(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """And though the callback waits for whoever stops."""
+    monkeypatch.setattr(watcher, "JOIN", 0.2)
     stuck, release = threading.Event(), threading.Event()
 
     def wake(_: Wake) -> None:
@@ -299,20 +302,20 @@ def test_stop_may_be_said_by_the_callback(root: Path) -> None:
 def test_idle_threads_are_never_scheduled(ear: Ear) -> None:
     """No polling: over a second without events neither thread switches context once."""
     ear.settle()
-    time.sleep(0.3)
+    threads = [t for t in threading.enumerate() if isinstance(t, BaseThread)]
+    assert 2 == len(threads)
 
     def switches() -> list[str]:
-        found = []
-        for thread in threading.enumerate():
-            if thread is not threading.main_thread():
-                text = Path(f"/proc/self/task/{thread.native_id}/status").read_text()
-                found += [line for line in text.splitlines() if line.startswith("voluntary")]
-        return found
+        texts = [Path(f"/proc/self/task/{t.native_id}/status").read_text() for t in threads]
+        return [line for text in texts for line in text.splitlines() if "voluntary" in line]
 
-    before = switches()
-    time.sleep(1.2)
-    assert before == switches()
-    assert 2 <= len(before)
+    def quiet() -> bool:
+        before = switches()
+        time.sleep(1.2)
+        return before == switches()
+
+    # A mount anywhere on the machine is an event too: of a few seconds one has none.
+    assert any(quiet() for _ in range(5))
 
 
 def test_what_is_made_while_it_starts_is_watched(root: Path) -> None:

@@ -1,4 +1,3 @@
-
 """What students can do to the watcher by renaming, linking and flooding, and that it holds."""
 
 from __future__ import annotations
@@ -12,12 +11,20 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
-from watchdog.observers.inotify_c import InotifyConstants, InotifyEvent, Mask, WatchDescriptor
+from watchdog.observers.inotify_c import (
+    InotifyConstants,
+    InotifyEvent,
+    Mask,
+    WatchDescriptor,
+    inotify_add_watch,
+)
 
 from reconciler.watch import Wake, emitter, homes, kernel, quota, tree
+from reconciler.watch.beneath import open_beneath
 from reconciler.watch.kernel import Kernel, Watched
 from reconciler.watch.sight import Sight
 from tests.unit.test_watch_support import (
@@ -251,7 +258,7 @@ def test_a_home_that_floods_is_muted_for_a_while_and_nobody_else(
             place.rename(root / "ann/b")
             (root / "ann/b").rename(place)
         assert {"ann"} == set(ear.watch.over_budget())
-        assert 3 == len([path for path in watched(root)])
+        assert 3 == len(watched(root))
         assert BOB <= ear.after(lambda: script(root / "bob/mysite/wsgi.py")).accounts
         assert eventually(lambda: not ear.watch.over_budget())
         ear.wait(lambda wake: "ann" in wake.accounts)
@@ -315,14 +322,14 @@ def test_watches_that_the_kernel_refuses_are_counted_and_tried_again(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """ENOSPC, faked where it comes from; once there is room, the home is watched and woken."""
-    add, room = kernel.inotify_add_watch, threading.Event()
+    room = threading.Event()
     forbidden = (root / "ann/mysite").stat().st_ino
 
     def refuse(fd: int, path: bytes, mask: int) -> int:
         if os.stat(path).st_ino == forbidden and not room.is_set():
             ctypes.set_errno(errno.ENOSPC)
             return -1
-        return add(fd, path, mask)
+        return inotify_add_watch(fd, path, Mask(mask))
 
     monkeypatch.setattr(kernel, "inotify_add_watch", refuse)
     monkeypatch.setattr(homes, "RETRY", 0.3)
@@ -346,7 +353,7 @@ def test_without_a_descriptor_it_tries_until_there_is_one(
             raise OSError(errno.EMFILE, "inotify instance limit reached")
         return create()
 
-    monkeypatch.setattr(Kernel, "_create_inotify_fd", refuse)
+    monkeypatch.setattr(Kernel, "_create_inotify_fd", staticmethod(refuse))
     with listening(root) as ear:
         assert (True, 1, 0) == (ear.watch.alive(), ear.watch.refused(), ear.watch.watches())
         room.set()
@@ -359,16 +366,15 @@ def test_a_directory_that_cannot_be_opened_harms_only_its_home(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A student's own FUSE mount refuses even root; it is nobody's limit, and nobody's end."""
-    real = tree.open_beneath
 
     def refuse(top: int, names: tuple[str, ...]) -> int | None:
         if names and names[-1] == "fuse":
             raise PermissionError(errno.EACCES, "Permission denied")
-        return real(top, names)
+        return open_beneath(top, names)
 
     monkeypatch.setattr(tree, "open_beneath", refuse)
     with listening(root) as ear:
-        heard = ear.after(lambda: (root / "ann/fuse").mkdir())
+        heard = ear.after((root / "ann/fuse").mkdir)
         assert Wake(accounts=ANN) == heard
         assert 0 == ear.watch.refused()
         assert Wake(accounts=ANN) == ear.after(lambda: script(root / "ann/mysite/mysite/wsgi.py"))
@@ -477,12 +483,9 @@ def test_after_any_churn_the_watches_are_those_of_a_fresh_start(
             if home.is_symlink():
                 home.unlink()
             home.mkdir(exist_ok=True)
-            assert Wake(accounts=frozenset({name})) == ear.after(
-                lambda home=home: script(home / "valid/valid/wsgi.py")
-            )
-            assert Wake(accounts=frozenset({name})) == ear.after(
-                lambda home=home: os.utime(home / "valid/valid/wsgi.py")
-            )
+            valid = home / "valid/valid/wsgi.py"
+            for act in (partial(script, valid), partial(os.utime, valid)):
+                assert Wake(accounts=frozenset({name})) == ear.after(act)
 
 
 def _below(root: Path) -> set[int]:

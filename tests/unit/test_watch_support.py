@@ -1,4 +1,3 @@
-
 """What the tests of the watcher share: an ear, and the kernel's own list of watches."""
 
 from __future__ import annotations
@@ -9,6 +8,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import reduce
+from operator import or_
 from pathlib import Path
 
 from reconciler.watch import Wake, Watch
@@ -46,57 +47,39 @@ class Ear:
             self.wakes.append(wake)
             self._heard.notify_all()
 
-    def heard(self) -> Wake:
-        """All that was said since the last `forget`, as one."""
-        with self._heard:
-            heard = Wake()
-            for wake in self.wakes:
-                heard |= wake
-            return heard
-
     def forget(self) -> None:
         """Start with nothing heard."""
         with self._heard:
             self.wakes.clear()
 
     def wait(self, told: Callable[[Wake], object]) -> Wake:
-        """Return what was heard once `told` is content with it."""
+        """Return all heard since the last `forget`, as one, once `told` is content with it.
+
+        Without the homes that `settle` made.
+        """
         end = time.monotonic() + PATIENCE
         with self._heard:
-            while not told(heard := self.heard_locked()):
+            while not told(heard := reduce(or_, self.wakes, Wake())):
                 left = end - time.monotonic()
                 assert left > 0, f"not heard; what was: {heard}"
                 self._heard.wait(left)
-            return heard
-
-    def heard_locked(self) -> Wake:
-        """As `heard`, for those that hold the condition."""
-        heard = Wake()
-        for wake in self.wakes:
-            heard |= wake
-        return heard
+        own = {name for name in heard.accounts if name.startswith(SENTINEL)}
+        return Wake(heard.accounts - own, heard.everything, heard.files)
 
     def settle(self) -> Wake:
         """Return what was heard once every event up to now has been read.
 
         The kernel's queue is in order, so an event of a home made for this ends it: no sleeping.
         """
-        home = self.root / SENTINEL
-        mark = f"{SENTINEL}-{time.monotonic_ns()}"
-        home.with_name(mark).mkdir()
-        heard = self.wait(lambda wake: mark in wake.accounts or wake.everything)
-        if mark not in heard.accounts:  # all was built anew, perhaps after our mark was made
-            home.with_name(mark).rmdir()
-            heard = self.wait(lambda wake: mark in wake.accounts)
-        with suppress(FileNotFoundError):
-            home.with_name(mark).rmdir()
-        extra = {name for name in heard.accounts if name.startswith(SENTINEL)}
-        return Wake(heard.accounts - extra, heard.everything, heard.files)
+        mark = self.root / f"{SENTINEL}-{time.monotonic_ns()}"
+        mark.mkdir()
+        self.wait(lambda wake: mark.name in wake.accounts or wake.everything)
+        mark.rmdir()  # and heard again, where all was built anew after our mark was made
+        return self.wait(lambda wake: mark.name in wake.accounts)
 
     def after(self, act: Callable[[], object]) -> Wake:
         """Return all that an act makes heard, and nothing from before it."""
         self.settle()
-        self.settle()  # the first one's own rmdir
         self.forget()
         act()
         return self.settle()
