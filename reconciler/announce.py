@@ -14,8 +14,15 @@ def _emit(log: Any, event: Event) -> None:
     getattr(log, event.level)(event.name, **event.keys)
 
 
-def look(log: Any, found: Look, reconciler: Reconciler, *, held_before: str | None = None) -> None:
-    """Log what steps 1 to 4 did; nothing where they did nothing."""
+def look(
+    log: Any,
+    found: Look,
+    reconciler: Reconciler,
+    *,
+    held_before: str | None = None,
+    first: bool = False,
+) -> None:
+    """Log what steps 1 to 4 did; nothing where they did nothing, unless it was the first pass."""
     for change in changes_of(found):
         url = reconciler.settings.url(change.account)
         _emit(
@@ -33,10 +40,8 @@ def look(log: Any, found: Look, reconciler: Reconciler, *, held_before: str | No
     held = found.plan.held_text
     if held is not None and held != held_before:
         log.error("withdrawal.held", message=held)
-    if found.changed:
-        log.info("pass.done", took_ms=round(found.took_ms, 1), changes=len(found.plan.changes))
-    else:
-        log.debug("pass.done", took_ms=round(found.took_ms, 1), changes=0)
+    tell = log.info if found.changed or first else log.debug
+    tell("pass.done", took_ms=round(found.took_ms, 1), changes=len(changes_of(found)))
 
 
 def outcome(log: Any, ended: Outcome) -> None:

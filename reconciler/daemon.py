@@ -95,6 +95,7 @@ class Daemon:
         self._status_at: float | None = 0.0
         self._written_at = 0.0
         self._held: str | None = None
+        self._first = True
         files = {
             *_DATABASE,
             settings.apache.templates,
@@ -219,7 +220,8 @@ class Daemon:
             self._agenda.remind(names, now + self._retry.delay())
 
     def _looked(self, found: Look) -> None:
-        announce.look(self._log, found, self._reconciler, held_before=self._held)
+        announce.look(self._log, found, self._reconciler, held_before=self._held, first=self._first)
+        self._first = False
         now = time.monotonic()
         self._held = found.plan.held_text
         for name, at in found.rechecks.items():
@@ -237,7 +239,8 @@ class Daemon:
 
     def _tidy(self) -> None:
         try:
-            self._reconciler.prune()
+            if self._configurer is None:  # what it is writing would look like a crash's leftover
+                self._reconciler.prune()
         except (OSError, LockTimeoutError) as error:
             self._log.warning("prune.failed", message=str(error))
         refused = self._watch.refused()
@@ -291,7 +294,10 @@ class Daemon:
             self._configure_at = now + self._reload_retry.delay()
             return
         announce.outcome(self._log, outcome)
-        self._agenda.remind(self._reconciler.note(outcome), now)
+        try:
+            self._agenda.remind(self._reconciler.note(outcome), now)
+        except OSError as error:  # it is written with the next one
+            self._log.error("ledger.failed", message=f"{error.strerror}: {error.filename}")
         if outcome.reloaded:
             self._reloaded_at = now
         if outcome.standing is Standing.CONVERGED:

@@ -21,7 +21,7 @@ import msgspec
 from reconciler.decide.plan import BRAKE_WINDOW, Change, Plan, calculate
 from reconciler.decide.roster import Candidate, Census
 from reconciler.decide.verdict import Context, judge
-from reconciler.model import App, News, Standing, State, Verdict
+from reconciler.model import App, Home, News, Standing, State, Verdict
 from reconciler.observe.accounts import Accounts
 from reconciler.observe.beneath import Unreadable
 from reconciler.observe.homes import Observer
@@ -62,7 +62,7 @@ class Look:
     @property
     def changed(self) -> bool:
         """Whether there is anything to tell."""
-        return bool(self.plan.has_changes or self.rejected)
+        return bool(self.plan.has_changes or self.rejected or self.configuration)
 
 
 class Reconciler:
@@ -89,6 +89,8 @@ class Reconciler:
         self._lock = PassLock(f"{state}/lock", timeout=settings.apache.timeout)
         self._raw: dict[str, Verdict] = {}
         """What each account's own facts say; `_settled` adds what the roster says."""
+        self._bases: dict[str, tuple[Home, App | None]] = {}
+        """What each was judged by: the same facts have the same verdict."""
         self._unresolved: set[str] = set()
         """Accounts that the database does not name just now, whose stanza stays."""
         self._held: set[str] = set()
@@ -142,17 +144,17 @@ class Reconciler:
         drop_unresolved: bool,
     ) -> Look:
         started = time.monotonic()
-        altered = self._observer.accounts.refresh()
+        rewritten = self._observer.accounts.refresh()
         if names is None:  # 2
             self._served = self._sets.everyone_served()
             self._adopt_published()
             looked = self._everyone()
         else:
-            moved = {n for n in altered if n in self._raw or self._observer.has_home(n)}
+            moved = {n for n in rewritten if n in self._raw or self._observer.has_home(n)}
             looked = {*names, *self._held, *moved}
             self._refresh_served(looked)
-        gone = self._observe(sorted(looked), started, grace)  # 3
-        touched = looked | self._census.take(self._left_out)
+        altered, gone = self._observe(sorted(looked), started, grace)  # 3
+        touched = altered | self._census.take(self._left_out)
         finals = [self._settled(name) for name in sorted(touched) if name in self._raw]
         withdrawn = self._book.withdrawn_within(BRAKE_WINDOW)
         plan = calculate(
@@ -175,6 +177,8 @@ class Reconciler:
         told, rejected = self._tell(finals, stale, plan)
         self._book.save()
         unknown = {v.name for v in finals if v.reason and v.reason.news is News.UNKNOWN}
+        for name in {*failed, *unknown, *self._held}:  # not as they ought to be: judge them anew
+            self._bases.pop(name, None)
         return Look(
             plan,
             tuple(rejected),
@@ -202,12 +206,19 @@ class Reconciler:
             raise Unreadable(f"{root} is empty, while {len(self._served)} apps of it are served")
         return known
 
-    def _observe(self, names: Iterable[str], now: float, grace: float) -> list[str]:
-        """Judge each; return those that are no accounts any more."""
-        gone = []
+    def _observe(
+        self, names: Iterable[str], now: float, grace: float
+    ) -> tuple[set[str], list[str]]:
+        """Judge each; return those whose facts are new, and those that are no accounts any more."""
+        altered, gone = set(), []
         for name in names:
             home, origin = self._observer.observe(name, self._book.ledger.origin)
             before = self._raw.get(name)
+            basis = (home, self._served.get(name))
+            if before is not None and self._bases.get(name) == basis and not before.keep:
+                continue
+            altered.add(name)
+            self._bases[name] = basis
             verdict = judge(
                 home,
                 Context(
@@ -230,7 +241,7 @@ class Reconciler:
             if origin is not None:
                 self._book.found(name, origin, script=bool(home.scripts))
             self._census.note(name, self._candidate(name))
-        return gone
+        return altered, gone
 
     def _candidate(self, name: str) -> Candidate | None:
         verdict = self._raw.get(name)
@@ -248,6 +259,7 @@ class Reconciler:
                 self._unresolved.add(name)
         for name in set(gone) - held:
             self._raw.pop(name, None)
+            self._bases.pop(name, None)
             self._book.forget(name)
         for name in {*gone, *held}:
             self._census.note(name, self._candidate(name))
@@ -290,7 +302,7 @@ class Reconciler:
         if published is not None and published.files == wanted.files:
             return None
         # Naming an account that does not resolve is fatal to Apache at its next start.
-        return None if self._unresolved & names else wanted
+        return None if any(map(self._stanzas.has, self._unresolved & names)) else wanted
 
     def _apply(self, plan: Plan) -> dict[str, str]:
         failed = {}
@@ -417,7 +429,7 @@ class Reconciler:
             spare = frozenset() if verified is None else frozenset({verified})
             self.generations.prune(keep=self.settings.state.keep_generations, spare=spare)
             self._sets.prune_all()
-            self._pages.prune(self._raw)
+            self._pages.prune(set(self._raw) - set(self._served))
 
     def write_status(self) -> None:
         """Write `status.json` and the overview."""

@@ -19,10 +19,10 @@ DEFAULT_FILE = "/etc/slp-reconciler/reconciler.toml"
 Seconds = Annotated[float, Meta(ge=0, le=86400)]
 Some = Annotated[float, Meta(gt=0, le=86400)]
 Count = Annotated[int, Meta(ge=1)]
-Absolute = Annotated[str, Meta(pattern=r"^/[^\x00-\x1f\x7f\"\\]*$")]
+Absolute = Annotated[str, Meta(pattern=r"^/[^\x00-\x1f\x7f\"\\]*\Z")]
 """A path that the configuration of Apache will quote."""
-UrlPath = Annotated[str, Meta(pattern=r"^(/[A-Za-z0-9_~-][A-Za-z0-9_.~-]*)+$")]
-Within = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]*(/[A-Za-z0-9_.+-]+)*$")]
+UrlPath = Annotated[str, Meta(pattern=r"^(/[A-Za-z0-9_~-][A-Za-z0-9_.~-]*)+\Z")]
+Within = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]*(/[A-Za-z0-9_.+-]+)*\Z")]
 """A path below a home."""
 Words = Annotated[list[str], Meta(min_length=1)]
 
@@ -80,9 +80,9 @@ class Apache(Table, frozen=True):
     pid_file: Absolute = "/run/apache2/apache2.pid"
     timeout: Some = 15.0
     access_control: Literal["2.4", "2.2"] = "2.4"
-    verify_url: Annotated[str, Meta(pattern=r"^https?://[^\s/]+$")] = "http://127.0.0.1"
-    verify_host: Annotated[str, Meta(pattern=r"^[A-Za-z0-9.:_-]*$")] = ""
-    template_set: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")] = "stable"
+    verify_url: Annotated[str, Meta(pattern=r"^https?://[^\s/]+\Z")] = "http://127.0.0.1"
+    verify_host: Annotated[str, Meta(pattern=r"^[A-Za-z0-9.:_-]*\Z")] = ""
+    template_set: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")] = "stable"
     templates: Absolute = "/etc/slp-reconciler/templates"
     python: str = "auto"
 
@@ -172,8 +172,8 @@ class AccountSettings(Table, frozen=True):
     enabled: bool = True
     script: Within | None = None
     static: Within | None = None
-    virtualenv: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_./+-]+$")] | None = None
-    url: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$")] | None = None
+    virtualenv: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_./+-]+\Z")] | None = None
+    url: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\Z")] | None = None
     at_root: bool = False
     skip_checks: bool = False
 

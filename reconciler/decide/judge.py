@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from reconciler.decide.rules import reject
+from reconciler.decide.rules import quoted, reject
 from reconciler.model import Account, Node, Rejection, Script, Wishes
 
 COMPONENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,254}")
@@ -23,9 +23,9 @@ _WHAT = {"directory": "a directory", "other": "a device, pipe or socket", "link"
 
 def judge_script(script: Script, account: Account, *, content: bool = True) -> Rejection | None:
     """Return why `script` cannot be an app, or None. `content=False` skips what its text says."""
-    for part in script.path.split("/"):
-        if not COMPONENT.fullmatch(part):
-            return reject("unsafe-name", path=_shown(script.path), part=part)
+    unsafe = _judge_name(script.path)
+    if unsafe is not None:
+        return unsafe
     if script.trouble is not None:
         return reject("unreadable", path=_shown(script.path), why=script.trouble)
     if script.file is None and script.nodes and script.nodes[-1].kind == "directory":
@@ -47,12 +47,27 @@ def judge_wishes(wishes: Wishes, account: Account) -> Rejection | None:
     fault = wishes.fault
     if fault.code == "encoding":
         return reject("encoding", path="~/.slp.toml", why=fault.message)
-    return reject("syntax-error", path="~/.slp.toml", line=fault.line, why=fault.message)
+    return reject(
+        "syntax-error", path="~/.slp.toml", line=fault.line, why=fault.message, show="cat -n"
+    )
 
 
 def judge_home(node: Node, account: Account) -> Rejection | None:
     """Return why nothing below this home can be trusted, or None."""
     return next(_node_faults((node,), account, target=None, limit=0), None)
+
+
+def _judge_name(path: str) -> Rejection | None:
+    parts = path.split("/")
+    for depth, part in enumerate(parts):
+        if not COMPONENT.fullmatch(part):
+            # The first on the way: what is above it is plain already.
+            above = "/".join(["~", *parts[:depth]])
+            plain = re.sub(r"^[^A-Za-z0-9_]|[^A-Za-z0-9_.+-]", "_", part)
+            return reject(
+                "unsafe-name", path=f"{above}/{part}", part=part, plain=f"{above}/{plain}"
+            )
+    return None
 
 
 def _judge_source(script: Script) -> Rejection | None:
@@ -63,7 +78,7 @@ def _judge_source(script: Script) -> Rejection | None:
         return reject("encoding", path=path, why=source.encoding)
     if source.syntax is not None:
         line, why = source.syntax
-        return reject("syntax-error", path=path, line=line, why=why)
+        return reject("syntax-error", path=path, line=line, why=why, show="python3 -m py_compile")
     if not source.binds_application:
         return reject("no-application", path=path)
     return None
@@ -96,7 +111,7 @@ def _node_faults(
                 path=path,
                 what=_WHAT.get(node.kind, "a file"),
                 wanted="a regular file" if is_target else "a directory",
-                mend=f"rm -rf -- {path} and create it anew",
+                mend=f"mv -T -- {quoted(path)} {quoted(path)}.old  # and create it anew",
             )
         # A directory of root's is a fixture of the machine; a file of root's is no student's code.
         if node.uid != account.uid and (is_target or node.uid != 0 or node.path == ""):
@@ -110,14 +125,16 @@ def _node_faults(
 
 def _mode_faults(node: Node, account: Account, *, is_target: bool) -> Iterator[Rejection]:
     path, mode = _shown(node.path), f"{node.mode:04o}"
+    # All that is below as well, since `chmod -R 777 mysite` is how it came about; not in a home.
+    change = "-R go-w" if node.kind == "directory" and node.path else "go-w"
     if node.mode & 0o002:
-        yield reject("writable-by-others", path=path, mode=mode, who="every account", change="o-w")
+        yield reject("writable-by-others", path=path, mode=mode, who="every account", change=change)
     # The default umask of many distributions gives 0664; where the group has nobody else, that
     # lets nobody else in.
     own_group = account.private_group and node.gid == account.gid
     if node.mode & 0o020 and not own_group:
         yield reject(
-            "writable-by-others", path=path, mode=mode, who=f"group {node.gid}", change="g-w"
+            "writable-by-others", path=path, mode=mode, who=f"group {node.gid}", change=change
         )
     if is_target and node.mode & 0o6000:
         yield reject(

@@ -115,5 +115,6 @@ def _clashes(candidates: list[Candidate], settings: Settings) -> dict[str, Rejec
         if above is not None:
             why = f"would hide {above}"
         if why is not None:
-            refused[candidate.name] = reject("url-name", url=url, name=candidate.name, why=why)
+            mend = f'ask the administrator for another `url` under [accounts."{candidate.name}"]'
+            refused[candidate.name] = reject("url-name", url=url, why=why, mend=mend)
     return refused

@@ -19,13 +19,16 @@ class Rule:
     news: News
     message: str
     fix: str
+    fix_home: str | None = None
+    """Instead of `fix` where `path` is the home, whose own entry is not the student's to change."""
 
 
 RULES: dict[str, Rule] = {
     "no-account": Rule(
         News.UNSAFE,
-        "{home} belongs to no account on this machine",
-        "ask the administrator: either `useradd {name}` or `rmdir` {home} is missing",
+        "{path} belongs to no account on this machine",
+        "ask the administrator: `useradd -d {quoted} {login}`, and `chown -R {login}: {quoted}`; "
+        "or `rm -r {quoted}`",
     ),
     "system-account": Rule(
         News.UNSAFE,
@@ -34,24 +37,25 @@ RULES: dict[str, Rule] = {
     ),
     "home-mismatch": Rule(
         News.UNSAFE,
-        "the account database gives {name} the home {actual}, not {home}",
-        "ask the administrator: usermod -d {home} {name}",
+        "the account database gives {name} the home {actual}, not {path}",
+        "ask the administrator: usermod -d {quoted} {login}",
     ),
     "url-name": Rule(
         News.UNSAFE,
         "{url} {why}",
-        'ask the administrator to set another `url` under [accounts."{name}"]',
+        "{mend}",
     ),
     "unsafe-name": Rule(
         News.UNSAFE,
         "{path}: the name {part} has characters other than letters, digits and _ . + -, "
         "or begins with . or -",
-        "mv -- {quoted} a_plain_name",
+        "mv -T -- {quoted} {plain}",
     ),
     "symlink": Rule(
         News.UNSAFE,
         "{path} is a symbolic link, and links are not followed",
         "cp -rL -- {quoted} {quoted}.real && rm -- {quoted} && mv -- {quoted}.real {quoted}",
+        "ask the administrator to put a directory in the place of the link",
     ),
     "not-regular": Rule(
         News.UNSAFE,
@@ -66,8 +70,11 @@ RULES: dict[str, Rule] = {
     "wrong-owner": Rule(
         News.UNSAFE,
         "{path} belongs to uid {uid}, not to {name} (uid {own})",
-        "cp -r -- {quoted} {quoted}.own && rm -rf -- {quoted} && mv -- {quoted}.own {quoted}"
-        " (or ask the administrator: chown {name} {quoted})",
+        # Renamed, not removed: what another account has in a directory of its own is not the
+        # student's to remove.
+        "cp -r -- {quoted} {quoted}.own && mv -T -- {quoted} {quoted}.old && "
+        "mv -T -- {quoted}.own {quoted}",
+        "ask the administrator: chown {name} ~{name}",
     ),
     "writable-by-others": Rule(
         News.UNSAFE,
@@ -77,7 +84,8 @@ RULES: dict[str, Rule] = {
     "too-large": Rule(
         News.SOFT,
         "{path} has {size} bytes; at most {limit} are read",
-        "move the code out of {path} into a module beside it, and import it from there",
+        "shorten {path}: a script's code can move into a module beside it, and be imported from "
+        "there",
     ),
     "encoding": Rule(
         News.SOFT,
@@ -87,7 +95,7 @@ RULES: dict[str, Rule] = {
     "syntax-error": Rule(
         News.SOFT,
         "{path}, line {line}: {why}",
-        "mend line {line} of {path}; `python3 -m py_compile {quoted}` shows the place",
+        "mend line {line} of {path}; `{show} {quoted}` shows the place",
     ),
     "no-application": Rule(
         News.SOFT,
@@ -98,7 +106,8 @@ RULES: dict[str, Rule] = {
     "virtualenv": Rule(
         News.SOFT,
         "the virtualenv {path} has no packages for Python {version}, which the server runs",
-        "python{version} -m venv --clear {quoted} && {quoted}/bin/pip install django",
+        # Without --clear: it would empty a project that was named by mistake.
+        "python{version} -m venv {quoted} && {quoted}/bin/pip install django",
     ),
     "superseded": Rule(
         News.CHOICE,
@@ -129,12 +138,12 @@ RULES: dict[str, Rule] = {
     "unreachable": Rule(
         News.SOFT,
         "Apache's own user ({user}) cannot get at {path}",
-        "chmod o+x ~ && chmod o+rX -R -- {quoted}",
+        "chmod o+x {above} && chmod o+r -- {quoted}",
     ),
     "static-unreachable": Rule(
         News.SOFT,
         "Apache's own user ({user}) cannot read {path}, so static files answer 403",
-        "chmod o+x ~ && chmod -R o+rX -- {quoted}",
+        "chmod o+x {above} && chmod -R o+rX -- {quoted}",
     ),
 }
 
@@ -151,19 +160,31 @@ def printable(text: str) -> str:
 
 
 def reject(code: str, **values: object) -> Rejection:
-    """Fill in the row `code`. `path`, where given, is also there as `quoted`, for a shell."""
+    """Fill in the row `code`.
+
+    `path`, where given, is also there as `quoted`, for a shell, and the directories from the home
+    down to it as `above`.
+    """
     rule = RULES[code]
+    fix = rule.fix
     if "path" in values:
-        values.setdefault("quoted", _quoted(str(values["path"])))
+        path = str(values["path"])
+        parts = path.split("/")
+        values["quoted"] = quoted(path)
+        values["above"] = " ".join(quoted("/".join(parts[:n])) for n in range(1, len(parts)))
+        if path == "~" and rule.fix_home is not None:
+            fix = rule.fix_home
     shown = {key: printable(str(value)) for key, value in values.items()}
-    return Rejection(code, rule.message.format(**shown), rule.fix.format(**shown), rule.news)
+    return Rejection(code, rule.message.format(**shown), fix.format(**shown), rule.news)
 
 
-def _quoted(path: str) -> str:
-    r"""Quote for a POSIX shell, with `~/` left bare so that the shell expands it.
+def quoted(path: str) -> str:
+    r"""Quote for a POSIX shell, with `~` left bare so that the shell expands it.
 
     A name that does not print is given as `$'…'`, which bash, zsh and ksh read.
     """
+    if path == "~":
+        return path
     home, rest = ("~/", path[2:]) if path.startswith("~/") else ("", path)
     if rest.isprintable():
         return home + shlex.quote(rest)

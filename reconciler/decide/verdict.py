@@ -18,10 +18,11 @@ A script named by a setting is the only one that counts while it exists.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from reconciler.decide.judge import judge_home, judge_script, judge_wishes
-from reconciler.decide.rules import reject
+from reconciler.decide.rules import quoted, reject
 from reconciler.model import (
     Account,
     App,
@@ -78,16 +79,23 @@ def _account_fault(home: Home, context: Context) -> Rejection | None:
     if home.standing is Standing.UNKNOWN:
         return reject("unreadable", path=path, why="the account database does not answer")
     if account is None:
-        return reject("no-account", home=path, name=home.name)
+        return reject("no-account", path=path, login=quoted(home.name))
     if account.uid < settings.homes.min_uid:
         return reject(
             "system-account", name=home.name, uid=account.uid, min_uid=settings.homes.min_uid
         )
     if account.home.rstrip("/") != path:
-        return reject("home-mismatch", name=home.name, home=path, actual=account.home)
+        return reject(
+            "home-mismatch",
+            path=path,
+            name=home.name,
+            login=quoted(home.name),
+            actual=account.home,
+        )
     if not _plain(home.name, settings):
         why = "is not a name that a URL and a configuration can carry"
-        return reject("url-name", url=home.name, name=home.name, why=why)
+        mend = "ask the administrator for an account whose name has only letters, digits and _ . -"
+        return reject("url-name", url=home.name, why=why, mend=mend)
     if not settings.of(home.name).enabled:
         return reject("disabled", name=home.name, why="")
     if home.trouble is not None:
@@ -129,8 +137,11 @@ def _without(
     )
 
 
-def _bridged(verdict: Verdict, news: News, context: Context) -> Verdict:
-    """Keep what is served where the bad news is unknown, or soft and younger than `grace`."""
+def _bridged(verdict: Verdict, news: News, context: Context, **told: Any) -> Verdict:
+    """Keep what is served where the bad news is unknown, or soft and younger than `grace`.
+
+    `told` replaces fields of a verdict that is kept.
+    """
     if context.served is None:
         return verdict
     since = recheck = None
@@ -138,83 +149,65 @@ def _bridged(verdict: Verdict, news: News, context: Context) -> Verdict:
         since = context.now if context.soft_since is None else context.soft_since
         recheck = since + context.grace
         if context.now >= recheck:
-            return verdict
+            # Kept: where the brake holds the withdrawal, `grace` does not begin anew.
+            return replace(verdict, soft_since=since)
     elif news is not News.UNKNOWN:
         return verdict
-    return Verdict(
-        verdict.name,
-        State.SERVED,
-        verdict.account,
-        verdict.url,
+    kept = replace(verdict, **told)
+    return replace(
+        kept,
+        state=State.SERVED,
         app=context.served,
         keep=True,
-        reason=verdict.reason,
-        warnings=verdict.warnings,
-        others=verdict.others,
         soft_since=since,
         recheck_at=recheck,
     )
 
 
 def _judge_scripts(home: Home, account: Account, url: str, context: Context) -> Verdict:
-    own = context.settings.of(home.name)
-    found = {script.path: (script, _judge_one(script, account, context)) for script in home.scripts}
     base = f"{context.settings.homes.root}/{home.name}/"
     served = context.served.script.removeprefix(base) if context.served else None
-
-    def rank(path: str) -> tuple[bool, bool, bool, int, str]:
-        file = found[path][0].file
-        newest = file.mtime_ns if file else 0
-        # One that a setting names wins "while it exists", valid or not.
-        return (
-            not (path == own.script and file),
-            not (path == home.wishes.script and file),
-            path != served,
-            -newest,
-            path,
+    found = {script.path: (script, _judge_one(script, account, context)) for script in home.scripts}
+    order, named = _ranked(home, context.settings.of(home.name).script, served)
+    winner = next((p for p in order if found[p][1] is None and named in (None, p)), None)
+    if winner is not None:
+        verdict = Verdict(
+            home.name,
+            State.SERVED,
+            account,
+            url,
+            app=_app(found[winner][0], account, base),
+            warnings=_warnings(home, found[winner][0], context),
+            others=_others(found, winner, winner),
         )
-
-    order = sorted(found, key=rank)
-    named = order[0] if order and not (rank(order[0])[0] and rank(order[0])[1]) else None
-    served_fault = found[served][1] if served in found else None
-    served_lost = context.served is not None and (
-        served not in found or (served_fault is not None and served_fault.news is not News.UNSAFE)
-    )
-    admitted = [path for path in order if found[path][1] is None and named in (None, path)]
-
-    if served_lost and not (named and named != served and admitted):
-        news = served_fault.news if served_fault else News.SOFT
-        kept = _bridged(
-            Verdict(
-                home.name,
-                State.EMPTY,
-                account,
-                url,
-                reason=served_fault or _gone(served or ""),
-                others=_others(found, served, served),
-            ),
-            news,
-            context,
-        )
-        if kept.keep:
-            return kept
-    winner = admitted[0] if admitted else None
-    blamed = winner or (order[0] if order else None)
-    if winner is None:
+    else:
+        blamed = order[0] if order else None
         reason = found[blamed][1] if blamed else None
         state = State.REJECTED if reason else State.EMPTY
         others = _others(found, blamed, named)
-        return Verdict(home.name, state, account, url, reason=reason, others=others)
-    script = found[winner][0]
-    return Verdict(
-        home.name,
-        State.SERVED,
-        account,
-        url,
-        app=_app(script, account, base),
-        warnings=_warnings(home, script, context),
-        others=_others(found, winner, winner),
-    )
+        verdict = Verdict(home.name, state, account, url, reason=reason, others=others)
+    if served is None or (winner is not None and winner in (served, named)):
+        return verdict
+    # What was served has lost its place: by its own fault, or by that of the one that is named.
+    fault = found[served][1] or verdict.reason if served in found else None
+    news = fault.news if fault else News.SOFT
+    reason = fault or _gone(served)
+    return _bridged(verdict, news, context, reason=reason, others=_others(found, served, served))
+
+
+def _ranked(home: Home, own: str | None, served: str | None) -> tuple[list[str], str | None]:
+    """Return the scripts, the one that is to be the app first, and which one a setting names.
+
+    One that a setting names wins while it exists, valid or not.
+    """
+    files = {script.path: script.file for script in home.scripts}
+    named = next((path for path in (own, home.wishes.script) if path and files.get(path)), None)
+
+    def rank(path: str) -> tuple[bool, bool, int, str]:
+        file = files[path]
+        return path != named, path != served, -(file.mtime_ns if file else 0), path
+
+    return sorted(files, key=rank), named
 
 
 def _gone(path: str) -> Rejection:
@@ -277,7 +270,9 @@ def _warnings(home: Home, script: Script, context: Context) -> tuple[Rejection, 
     static: Static | None = script.static
     if static is not None and static.reachable is False:
         user = context.settings.apache.user
-        found.append(reject("static-unreachable", path=static.path, user=user))
+        base = f"{context.settings.homes.root}/{home.name}"
+        path = "~" + static.path.removeprefix(base)
+        found.append(reject("static-unreachable", path=path, user=user))
     venv = script.virtualenv
     if venv is not None and not venv.chosen and venv.site_packages is None:
         found.append(reject("virtualenv", path=venv.path, version=context.python))

@@ -10,7 +10,7 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from reconciler.model import Node
 
@@ -54,9 +54,7 @@ def _open(name: str, at: int | None, extra: int) -> int | None:
     except OSError as error:
         if error.errno in _GONE or error.errno == errno.ELOOP:
             return None
-        raise Unreadable(
-            f"{error.strerror} ({errno.errorcode.get(error.errno or 0, '?')})"
-        ) from error
+        raise Unreadable(_said(error)) from error
 
 
 def look(name: str, path: str, *, at: int) -> Node | None:
@@ -65,14 +63,21 @@ def look(name: str, path: str, *, at: int) -> Node | None:
     Raises:
         Unreadable: it could not be told.
     """
+    status = _stat(name, at)
+    return None if status is None else node(path, status)
+
+
+def _stat(name: str, at: int) -> os.stat_result | None:
     try:
-        return node(path, os.stat(name, dir_fd=at, follow_symlinks=False))
+        return os.stat(name, dir_fd=at, follow_symlinks=False)
     except OSError as error:
         if error.errno in _GONE:
             return None
-        raise Unreadable(
-            f"{error.strerror} ({errno.errorcode.get(error.errno or 0, '?')})"
-        ) from error
+        raise Unreadable(_said(error)) from error
+
+
+def _said(error: OSError) -> str:
+    return f"{error.strerror} ({errno.errorcode.get(error.errno or 0, '?')})"
 
 
 def node(path: str, status: os.stat_result) -> Node:
@@ -91,36 +96,106 @@ def node(path: str, status: os.stat_result) -> Node:
     )
 
 
-@contextlib.contextmanager
-def walk(home: int, path: str) -> Iterator[tuple[tuple[Node, ...], int | None]]:
-    """Follow the directories of `path` down from the descriptor `home`.
+class Tree:
+    """What is below one home, by the home's own descriptor; remembers what it has seen of it."""
 
-    Yields:
-        the nodes from the home to the last component that is there, and a descriptor of the last
-        directory, or None where the way ends before. A link ends it.
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        self.stamps: dict[str, Stamp] = {}
 
-    Raises:
-        Unreadable: it could not be told.
-    """
-    nodes = [node("", os.fstat(home))]
-    at: int | None = os.dup(home)
-    try:
-        for part in path.split("/") if path else ():
-            assert at is not None
-            below = open_directory(part, at=at)
-            here = f"{nodes[-1].path}/{part}".lstrip("/")
-            # What it is instead is told by its own node, which is never opened.
-            told = look(part, here, at=at) if below is None else node(here, os.fstat(below))
-            os.close(at)
-            at = below
-            if told is not None:
-                nodes.append(told)
-            if below is None:
-                break
-        yield tuple(nodes), at
-    finally:
-        if at is not None:
-            os.close(at)
+    @contextlib.contextmanager
+    def walk(self, path: str) -> Iterator[tuple[tuple[Node, ...], int | None]]:
+        """Follow the directories of `path` down from the home.
+
+        Yields:
+            the nodes from the home to the last component that is there, and a descriptor of the
+            last directory, or None where the way ends before. A link ends it.
+
+        Raises:
+            Unreadable: it could not be told.
+        """
+        nodes = [self._note("", os.fstat(self.descriptor))]
+        at: int | None = os.dup(self.descriptor)
+        try:
+            for part in path.split("/") if path else ():
+                assert at is not None
+                below = open_directory(part, at=at)
+                here = f"{nodes[-1].path}/{part}".lstrip("/")
+                # What it is instead is told by its own node, which is never opened.
+                if below is None:
+                    told = self.look(part, here, at=at)
+                else:
+                    told = self._note(here, os.fstat(below))
+                os.close(at)
+                at = below
+                if told is not None:
+                    nodes.append(told)
+                if below is None:
+                    break
+            yield tuple(nodes), at
+        finally:
+            if at is not None:
+                os.close(at)
+
+    def look(self, name: str, path: str, *, at: int) -> Node | None:
+        """Return the node `name` in `at`, link or not, as `path`; None where there is none.
+
+        Raises:
+            Unreadable: it could not be told.
+        """
+        status = _stat(name, at)
+        return None if status is None else self._note(path, status)
+
+    def is_file(self, directory: str, name: str) -> bool:
+        """Whether there is a regular file of that name in a directory.
+
+        Raises:
+            Unreadable: it could not be told.
+        """
+        with self.walk(directory) as (_, descriptor):
+            if descriptor is None:
+                return False
+            found = self.look(name, f"{directory}/{name}".lstrip("/"), at=descriptor)
+            return found is not None and found.kind == "file"
+
+    def is_directory(self, path: str) -> bool:
+        """Whether there is such a directory, with no link on the way.
+
+        Raises:
+            Unreadable: it could not be told.
+        """
+        with self.walk(path) as (_, descriptor):
+            return descriptor is not None
+
+    def unchanged(self, stamps: Mapping[str, Stamp]) -> bool:
+        """Whether everything that was seen then is so now: one `stat` each, and nothing opened.
+
+        A directory on the way that was replaced by a link changed its own parent, which is asked
+        as well; and what is found is only compared, never used.
+        """
+        try:
+            return all(
+                stamp(os.stat(path or ".", dir_fd=self.descriptor, follow_symlinks=False)) == before
+                for path, before in stamps.items()
+            )
+        except OSError:
+            return False
+
+    def _note(self, path: str, status: os.stat_result) -> Node:
+        self.stamps.setdefault(path, stamp(status))
+        return node(path, status)
+
+
+Stamp = tuple[int, ...]
+"""What of a `stat` differs when a file or a directory has changed."""
+
+
+def stamp(status: os.stat_result) -> Stamp:
+    """Return it. The change time is there since all else can be set by the file's owner."""
+    return (
+        status.st_dev, status.st_ino, status.st_mode, status.st_nlink,
+        status.st_uid, status.st_gid, status.st_size, status.st_mtime_ns, status.st_ctime_ns,
+    )  # fmt: skip
 
 
 def read(fd: int, limit: int) -> bytes:

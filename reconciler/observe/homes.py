@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from reconciler.model import Account, Home, Node, Script, Source, Standing
 from reconciler.observe import beneath, projects
 from reconciler.observe.accounts import Accounts
-from reconciler.observe.beneath import Unreadable
+from reconciler.observe.beneath import Stamp, Tree, Unreadable
 from reconciler.observe.helper import HelperError
 from reconciler.observe.interpreter import Interpreter
 from reconciler.observe.reach import Reach
@@ -20,6 +21,8 @@ _MAX_ENTRIES = 4096
 """Names read of one directory; a project has a few dozen."""
 _MAX_LINKS = 8
 """Links told of where a home has nothing else; one is enough to see why nothing is served."""
+_RACY_NS = 100_000_000
+"""File systems stamp in ticks of 1 to 10 ms: what changed just now may change again unseen."""
 _PRUNED = frozenset(
     {"node_modules", "__pycache__", "site-packages", "static", "media", "venv", "env", "virtualenv"}
 )
@@ -37,6 +40,7 @@ class Observer:
         self._reach = Reach(settings.apache.user)
         self._projects = projects.Projects(interpreter.version, self._reach)
         self._sources: dict[tuple[int, ...], Source] = {}
+        self._seen: dict[str, tuple[Home, dict[str, Stamp]]] = {}
         self.accounts = Accounts()
 
     def close(self) -> None:
@@ -93,25 +97,39 @@ class Observer:
         finally:
             os.close(root)
         try:
-            return self._inside(home, home.account, descriptor)
+            tree = Tree(descriptor)
+            before, stamps = self._seen.get(home.name, (home, {}))
+            if stamps and before.account == home.account and tree.unchanged(stamps):
+                return before
+            found = self._inside(home, home.account, tree)
+            self._remember(found, tree)
+            return found
         finally:
             os.close(descriptor)
 
-    def _inside(self, home: Home, account: Account, descriptor: int) -> Home:
+    def _remember(self, home: Home, tree: Tree) -> None:
+        """Keep what was seen, if a change after it is sure to show in a stamp."""
+        self._seen.pop(home.name, None)
+        newest = max(stamp[-1] for stamp in tree.stamps.values())
+        told = all(s.trouble is None and _is_told(s) for s in home.scripts)
+        if told and newest < time.time_ns() - _RACY_NS:
+            self._seen[home.name] = (home, tree.stamps)
+
+    def _inside(self, home: Home, account: Account, tree: Tree) -> Home:
         own = self._settings.of(home.name)
-        node = beneath.node("", os.fstat(descriptor))
-        wishes = projects.read_wishes(descriptor, account)
-        paths, unseen = self._candidates(descriptor)
+        node = beneath.node("", os.fstat(tree.descriptor))
+        wishes = projects.read_wishes(tree, account)
+        paths, unseen = self._candidates(tree)
         for named in (own.script, wishes.script):
             if named is not None and named not in paths:
                 paths.append(named)
         scripts = tuple(
-            self._script(descriptor, path, account, own, wishes.static, wishes.virtualenv)
+            self._script(tree, path, account, own, wishes.static, wishes.virtualenv)
             for path in sorted(paths)
         )
         return replace(home, node=node, scripts=scripts, wishes=wishes, unseen=unseen)
 
-    def _candidates(self, home: int) -> tuple[list[str], int]:
+    def _candidates(self, home: Tree) -> tuple[list[str], int]:
         """Return the scripts at the configured depths, and how many directories were skipped."""
         wanted: dict[int, set[str]] = {}
         for pattern in self._settings.homes.scripts:
@@ -123,7 +141,7 @@ class Observer:
         for depth in range(1, max(wanted) + 1):
             below: list[str] = []
             for path in level:
-                with beneath.walk(home, path) as (_, descriptor):
+                with home.walk(path) as (_, descriptor):
                     if descriptor is None:
                         continue
                     if depth - 1 in wanted:
@@ -139,7 +157,7 @@ class Observer:
                             unseen += 1
             level = below
         for path in level:
-            with beneath.walk(home, path) as (_, descriptor):
+            with home.walk(path) as (_, descriptor):
                 if descriptor is not None:
                     found += self._named(descriptor, path, wanted[max(wanted)])
         if not found:
@@ -159,7 +177,7 @@ class Observer:
 
     def _script(
         self,
-        home: int,
+        home: Tree,
         path: str,
         account: Account,
         own: AccountSettings,
@@ -169,10 +187,10 @@ class Observer:
         package, _, name = path.rpartition("/")
         bare = Script(path, (), None, None, project=package, package=package)
         try:
-            with beneath.walk(home, package) as (nodes, descriptor):
+            with home.walk(package) as (nodes, descriptor):
                 if descriptor is None:
                     return replace(bare, nodes=nodes)
-                file = beneath.look(name, path, at=descriptor)
+                file = home.look(name, path, at=descriptor)
                 if file is None:
                     return replace(bare, nodes=nodes)
                 bare = replace(bare, nodes=(*nodes, file))
@@ -230,6 +248,11 @@ class Observer:
                 self._sources.clear()
             self._sources[identity] = source
         return source
+
+
+def _is_told(script: Script) -> bool:
+    """Whether everything asked of a helper was answered, so that the answer can be kept."""
+    return script.static is None or script.static.reachable is not None
 
 
 def _worth_reading(file: Node, account: Account) -> bool:

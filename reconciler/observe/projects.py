@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from reconciler.model import Account, Fault, Node, Static, Virtualenv, Wishes
 from reconciler.observe import beneath
+from reconciler.observe.beneath import Tree
 from reconciler.observe.reach import Reach
 
 WISHES = ".slp.toml"
@@ -35,9 +36,9 @@ class Projects:
         self._reach = reach
 
     def find(
-        self, home: int, base: str, script: str, *, static: str | None, virtualenv: str | None
+        self, home: Tree, base: str, script: str, *, static: str | None, virtualenv: str | None
     ) -> Project:
-        """Return what belongs to `script`, a path relative to the descriptor `home`.
+        """Return what belongs to `script`, a path relative to `home`.
 
         `static` and `virtualenv` are what a setting names: relative to the home; a virtualenv of
         the administrator's may be absolute.
@@ -53,7 +54,9 @@ class Projects:
             self._virtualenv(home, base, project, virtualenv),
         )
 
-    def _static(self, home: int, base: str, path: str, project: str, package: str) -> Static | None:
+    def _static(
+        self, home: Tree, base: str, path: str, project: str, package: str
+    ) -> Static | None:
         # One that holds the settings, or the home, would give away the project's own text.
         if any(f"{inner}/".startswith(f"{path}/") for inner in ("", project, package) if inner):
             return None
@@ -63,7 +66,7 @@ class Projects:
         return Static(full, self._reach.can_list_or_read(full, directory=True))
 
     def _virtualenv(
-        self, home: int, base: str, project: str, named: str | None
+        self, home: Tree, base: str, project: str, named: str | None
     ) -> Virtualenv | None:
         below = f"lib/python{self._python}/site-packages"
         if named is not None and named.startswith("/"):  # the administrator's, so trusted
@@ -76,7 +79,7 @@ class Projects:
         for path in dict.fromkeys(
             f"{place}/{name}".lstrip("/") for place in (project, "") for name in _VIRTUALENVS
         ):
-            if _is_file(home, path, "pyvenv.cfg"):
+            if home.is_file(path, "pyvenv.cfg"):
                 full = f"{base}/{path}"
                 if _is_directory(home, f"{path}/{below}"):
                     return Virtualenv(full, False, f"{full}/{below}")
@@ -84,45 +87,35 @@ class Projects:
         return found
 
 
-def _project(home: int, package: str) -> str:
+def _project(home: Tree, package: str) -> str:
     parent = package.rpartition("/")[0]
-    if _is_file(home, parent, "manage.py"):
+    if home.is_file(parent, "manage.py"):
         return parent
-    if _is_file(home, package, "manage.py"):
+    if home.is_file(package, "manage.py"):
         return package
     return parent if "/" in package else package
 
 
-def _is_file(home: int, directory: str, name: str) -> bool:
-    with beneath.walk(home, directory) as (_, descriptor):
-        if descriptor is None:
-            return False
-        node = beneath.look(name, name, at=descriptor)
-        return node is not None and node.kind == "file"
-
-
-def _is_directory(home: int, path: str) -> bool:
+def _is_directory(home: Tree, path: str) -> bool:
     """Whether `path` is a directory, with no link on the way and nothing odd in its name."""
-    if not _PLAIN_PATH.fullmatch(path) or {".", ".."} & set(path.split("/")):
-        return False
-    with beneath.walk(home, path) as (_, descriptor):
-        return descriptor is not None
+    plain = _PLAIN_PATH.fullmatch(path) and not {".", ".."} & set(path.split("/"))
+    return bool(plain) and home.is_directory(path)
 
 
-def read_wishes(home: int, account: Account) -> Wishes:
+def read_wishes(home: Tree, account: Account) -> Wishes:
     """Return what `~/.slp.toml` says, or what is wrong with its text.
 
     Raises:
         Unreadable: it could not be told.
     """
-    top = beneath.node("", os.fstat(home))
-    file = beneath.look(WISHES, WISHES, at=home)
+    top = beneath.node("", os.fstat(home.descriptor))
+    file = home.look(WISHES, WISHES, at=home.descriptor)
     if file is None:
         return Wishes()
     nodes = (top, file)
     if file.kind != "file" or file.uid != account.uid or file.size > _WISHES_LIMIT:
         return Wishes(nodes)
-    fd = beneath.open_file(WISHES, at=home)
+    fd = beneath.open_file(WISHES, at=home.descriptor)
     if fd is None:
         return Wishes(nodes)
     try:

@@ -60,7 +60,7 @@ class Server:
             TestUnavailableError: the test cannot be run, or does not end.
         """
         real = self._settings.confdir
-        with tempfile.TemporaryDirectory(prefix="test-", dir=self._state) as staged:
+        with tempfile.TemporaryDirectory(suffix=".new", dir=self._state) as staged:
             try:
                 entries = os.listdir(real)
             except OSError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shutil
 
 
 def write(path: str, data: bytes, *, mode: int = 0o644, durable: bool = True) -> None:
@@ -80,3 +81,14 @@ def sync_directory(path: str) -> None:
 def is_leftover(name: str) -> bool:
     """Whether a name is that of a write which a crash cut short."""
     return name.endswith(".new")
+
+
+def remove_leftovers(directory: str) -> None:
+    """Remove what writes that a crash cut short left in a directory: files, links, directories."""
+    for name in filter(is_leftover, os.listdir(directory)):
+        try:
+            os.unlink(f"{directory}/{name}")
+        except IsADirectoryError:
+            shutil.rmtree(f"{directory}/{name}", ignore_errors=True)
+        except OSError:
+            pass  # the next pass tries again

@@ -97,6 +97,4 @@ class Generations:
         for number in numbers:
             if number not in spared:
                 shutil.rmtree(self.path(number), ignore_errors=True)
-        for name in os.listdir(self._home):
-            if files.is_leftover(name):
-                shutil.rmtree(f"{self._home}/{name}", ignore_errors=True)
+        files.remove_leftovers(self._home)

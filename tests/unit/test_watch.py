@@ -7,6 +7,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -96,14 +97,15 @@ def test_other_files_and_the_directories_of_programs_wake_nobody(ear: Ear) -> No
 
 def test_a_script_being_written_wakes_nobody_until_it_is_closed(ear: Ear) -> None:
     """Neither CREATE nor MODIFY: what is half-written must not be judged."""
-    with (ear.root / "ann/mysite/wsgi.py").open("w") as file:
+    with ExitStack() as stack:
 
         def write() -> None:
+            file = stack.enter_context((ear.root / "ann/mysite/wsgi.py").open("w"))
             file.write("application =")
             file.flush()
 
         assert Wake() == ear.after(write)
-    assert ear.wait(lambda wake: ANN == wake.accounts & ANN)
+        assert Wake(accounts=ANN) == ear.after(stack.close)
 
 
 def test_a_link_wakes_though_it_is_only_created(ear: Ear) -> None:

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -79,15 +79,15 @@ def test_its_neighbours_wake_nobody(root: Path, etc: Path) -> None:
 def test_a_file_being_written_is_told_once_closed(root: Path, etc: Path) -> None:
     """Half of the settings must not be read."""
     file = etc / "settings.toml"
-    with listening(root, files=[file]) as ear:
-        with file.open("w") as text:
+    with listening(root, files=[file]) as ear, ExitStack() as stack:
 
-            def write() -> None:
-                text.write("half")
-                text.flush()
+        def write() -> None:
+            text = stack.enter_context(file.open("w"))
+            text.write("half")
+            text.flush()
 
-            assert Wake() == ear.after(write)
-        assert told(file) == ear.wait(lambda wake: wake.files)
+        assert Wake() == ear.after(write)
+        assert told(file) == ear.after(stack.close)
 
 
 def test_the_spelling_given_is_the_spelling_told(

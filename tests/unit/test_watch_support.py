@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import reduce
+from functools import partial, reduce
 from operator import or_
 from pathlib import Path
 
@@ -52,12 +52,12 @@ class Ear:
         with self._heard:
             self.wakes.clear()
 
-    def wait(self, told: Callable[[Wake], object]) -> Wake:
+    def wait(self, told: Callable[[Wake], object], patience: float = PATIENCE) -> Wake:
         """Return all heard since the last `forget`, as one, once `told` is content with it.
 
         Without the homes that `settle` made.
         """
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + patience
         with self._heard:
             while not told(heard := reduce(or_, self.wakes, Wake())):
                 left = end - time.monotonic()
@@ -71,11 +71,15 @@ class Ear:
 
         The kernel's queue is in order, so an event of a home made for this ends it: no sleeping.
         """
-        mark = self.root / f"{SENTINEL}-{time.monotonic_ns()}"
-        mark.mkdir()
-        self.wait(lambda wake: mark.name in wake.accounts or wake.everything)
-        mark.rmdir()  # and heard again, where all was built anew after our mark was made
-        return self.wait(lambda wake: mark.name in wake.accounts)
+        for patience in (PATIENCE / 20,) * 20:  # a mark is missed where all is being built anew
+            mark = self.root / f"{SENTINEL}-{time.monotonic_ns()}"
+            mark.mkdir()
+            try:
+                with suppress(AssertionError):
+                    return self.wait(partial(_names, mark.name), patience)
+            finally:
+                mark.rmdir()
+        raise AssertionError("nothing is heard any more")
 
     def after(self, act: Callable[[], object]) -> Wake:
         """Return all that an act makes heard, and nothing from before it."""
@@ -83,6 +87,10 @@ class Ear:
         self.forget()
         act()
         return self.settle()
+
+
+def _names(name: str, wake: Wake) -> bool:
+    return name in wake.accounts
 
 
 @contextmanager
