@@ -17,6 +17,7 @@ from typing import Any
 
 from reconciler import announce
 from reconciler.agenda import Agenda, Backoff
+from reconciler.notify import Supervisor
 from reconciler.observe.beneath import Unreadable
 from reconciler.publish.configuration import Configuration
 from reconciler.publish.lock import LockTimeoutError
@@ -69,12 +70,15 @@ class Daemon:
             self._log.error("templates.unusable", message=str(error))
             return 3
         self._log.info("daemon.started", root=self._settings.homes.root)
+        self._supervisor.tell(READY="1", STATUS="first pass")
         while not self._stopping:
             self._receive()
             now = time.monotonic()
             self._look(now)
             self._configure(now)
             self._write_status(now)
+            self._beat(now)
+        self._supervisor.tell(STOPPING="1")
         self._end()
         self._log.info("daemon.stopped")
         return 0
@@ -96,11 +100,16 @@ class Daemon:
         self._written_at = 0.0
         self._held: str | None = None
         self._first = True
+        self._supervisor = Supervisor(settings.state.directory)
+        self._supervisor.prepare()
+        self._beat_at = 0.0 if self._supervisor.beat_every else None
         files = {
             *_DATABASE,
             settings.apache.templates,
             os.path.abspath(self._config or DEFAULT_FILE),
         }
+        if self._beat_at is not None:
+            files.add(self._supervisor.canary)
         self._watch = Watch(
             settings.homes.root,
             patterns=settings.homes.scripts,
@@ -158,6 +167,7 @@ class Daemon:
             self._agenda.next(),
             None if self._configurer is not None else self._configure_at,
             self._status_at,
+            self._beat_at,
         )
         return min((at for at in times if at is not None), default=None)
 
@@ -182,7 +192,9 @@ class Daemon:
             self._full_at = min(self._full_at, now)
         if wake.files & _DATABASE:
             self._agenda.wake([""], now)  # nobody's name: the database itself is looked at
-        others = wake.files - _DATABASE
+        if self._supervisor.canary in wake.files:
+            self._supervisor.heard()
+        others = wake.files - _DATABASE - {self._supervisor.canary}
         return f"{', '.join(sorted(others))} changed" if others else None
 
     # ---- looking ---------------------------------------------------------------------------
@@ -305,6 +317,15 @@ class Daemon:
         elif outcome.standing is not Standing.PUT_BACK:
             self._configure_at = now + self._reload_retry.delay()
 
+    def _beat(self, now: float) -> None:
+        if self._beat_at is None or self._beat_at > now or self._supervisor.beat_every is None:
+            return
+        self._beat_at = now + self._supervisor.beat_every
+        try:
+            self._supervisor.beat()
+        except OSError as error:  # a full disk: the watchdog decides whether that is the end
+            self._log.error("canary.failed", message=f"{error.strerror}: {error.filename}")
+
     def _write_status(self, now: float) -> None:
         if self._status_at is None or self._status_at > now:
             return
@@ -312,6 +333,7 @@ class Daemon:
         self._written_at = now
         try:
             self._reconciler.write_status()
+            self._supervisor.tell(STATUS=self._reconciler.summary)
         except OSError as error:
             self._log.error("status.failed", message=f"{error.strerror}: {error.filename}")
             self._status_at = now + self._retry.delay()

@@ -154,7 +154,9 @@ class Reconciler:
             looked = {*names, *self._held, *moved}
             self._refresh_served(looked)
         altered, gone = self._observe(sorted(looked), started, grace)  # 3
-        touched = altered | self._census.take(self._left_out)
+        rendered = self._render(altered)  # first: the roster has no place for a broken stanza
+        treated = self._census.take(self._left_out)
+        touched = altered | treated
         finals = [self._settled(name) for name in sorted(touched) if name in self._raw]
         withdrawn = self._book.withdrawn_within(BRAKE_WINDOW)
         plan = calculate(
@@ -166,7 +168,7 @@ class Reconciler:
             force=force,
         )
         self._let_go(gone, plan)
-        if self._render(touched) or names is None or force:
+        if self._render(touched) or rendered or treated or names is None or force:
             wanted = self._wanted(drop_unresolved=drop_unresolved)
         else:
             wanted = None
@@ -285,8 +287,8 @@ class Reconciler:
         for name in names:
             verdict = self._raw.get(name)
             if verdict is not None and verdict.account is not None:
-                app = verdict.app if name in self._census.roster.declared else None
-                changed |= self._stanzas.update(name, verdict.account, verdict.url, app)
+                # Whether declared or not: a quarantine is over when this text is another.
+                changed |= self._stanzas.update(name, verdict.account, verdict.url, verdict.app)
             elif name not in self._unresolved:
                 changed |= self._stanzas.drop(name)
             changed |= self._book.release(name, self._stanzas.digest(name))
@@ -421,6 +423,13 @@ class Reconciler:
     def stall(self) -> float:
         """Seconds that the last reload took."""
         return self._book.ledger.stall
+
+    @property
+    def summary(self) -> str:
+        """One line: "412 apps, 9 rejected, generation 57"."""
+        found = status.counts(self.entries.values())
+        generation = self.generations.current()
+        return f"{found['served']} apps, {found['rejected']} rejected, generation {generation}"
 
     def prune(self) -> None:
         """Remove what nothing points to (step 10)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -21,6 +22,8 @@ _MAX_ENTRIES = 4096
 """Names read of one directory; a project has a few dozen."""
 _MAX_LINKS = 8
 """Links told of where a home has nothing else; one is enough to see why nothing is served."""
+_MAX_SOURCES = 20_000
+"""Texts whose facts are remembered: a few hundred bytes each."""
 _RACY_NS = 100_000_000
 """File systems stamp in ticks of 1 to 10 ms: what changed just now may change again unseen."""
 _PRUNED = frozenset(
@@ -29,7 +32,7 @@ _PRUNED = frozenset(
 
 
 class Observer:
-    """Looks at homes. Remembers what the parser said of a text, by the file's identity."""
+    """Looks at homes. Remembers what it saw, and what the parser said of a text."""
 
     def __init__(
         self, settings: Settings, interpreter: Interpreter, *, names_scripts: bool = False
@@ -39,7 +42,7 @@ class Observer:
         self._parser = Parser(interpreter.path)
         self._reach = Reach(settings.apache.user)
         self._projects = projects.Projects(interpreter.version, self._reach)
-        self._sources: dict[tuple[int, ...], Source] = {}
+        self._sources: dict[bytes, Source] = {}
         self._seen: dict[str, tuple[Home, dict[str, Stamp]]] = {}
         self.accounts = Accounts()
 
@@ -200,7 +203,10 @@ class Observer:
                 if fd is None:
                     raise Unreadable(f"{name} changed while it was looked at")
                 try:
-                    bare = replace(bare, nodes=(*nodes, beneath.node(path, os.fstat(fd))))
+                    file = beneath.node(path, os.fstat(fd))  # what was opened, whatever it was
+                    bare = replace(bare, nodes=(*nodes, file))
+                    if not _worth_reading(file, account):
+                        return bare
                     source = self._source(fd)
                 finally:
                     os.close(fd)
@@ -230,23 +236,18 @@ class Observer:
             return None
         return self._reach.can_list_or_read(path, directory=False)
 
-    def _source(self, fd: int) -> Source | None:
-        status = os.fstat(fd)
-        if status.st_size > SOURCE_LIMIT:
-            return None
-        # The change time too: the others can be set by whoever owns the file.
-        identity = (
-            status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
-        )  # fmt: skip
-        source = self._sources.get(identity)
+    def _source(self, fd: int) -> Source:
+        text = beneath.read(fd, SOURCE_LIMIT + 1)
+        if len(text) > SOURCE_LIMIT:
+            raise Unreadable("it grew while it was read")
+        # A class's scripts are much alike: what was said of a text holds for its copies.
+        digest = hashlib.sha256(text).digest()
+        source = self._sources.get(digest)
         if source is None:
-            text = beneath.read(fd, SOURCE_LIMIT + 1)
-            if len(text) > SOURCE_LIMIT:
-                raise Unreadable("it grew while it was read")
             source = self._parser.examine(text)
-            if len(self._sources) > 4 * 10_000:
+            if len(self._sources) >= _MAX_SOURCES:
                 self._sources.clear()
-            self._sources[identity] = source
+            self._sources[digest] = source
         return source
 
 

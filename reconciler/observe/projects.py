@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from reconciler.model import Account, Fault, Node, Static, Virtualenv, Wishes
 from reconciler.observe import beneath
 from reconciler.observe.beneath import Tree
+from reconciler.observe.helper import HelperError
 from reconciler.observe.reach import Reach
 
 WISHES = ".slp.toml"
@@ -63,7 +64,10 @@ class Projects:
         if not _is_directory(home, path):
             return None
         full = f"{base}/{path}"
-        return Static(full, self._reach.can_list_or_read(full, directory=True))
+        try:
+            return Static(full, self._reach.can_list_or_read(full, directory=True))
+        except HelperError:  # no reason to keep an app down: only a warning depends on it
+            return Static(full, None)
 
     def _virtualenv(
         self, home: Tree, base: str, project: str, named: str | None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import enum
 import http.client
 import os
@@ -97,7 +96,7 @@ class Server:
         """Ask for a graceful reload.
 
         Raises:
-            CommandError: the command failed or hung.
+            CommandError: the command failed or hung, or Apache is being started or stopped.
         """
         command.run(self._reload_command(), timeout=self._settings.timeout)
 
@@ -105,11 +104,16 @@ class Server:
         if isinstance(self._settings.reload, list):
             return self._settings.reload
         if os.path.isdir("/run/systemd/system"):
-            with contextlib.suppress(CommandError):
+            try:
                 command.run(
-                    ["systemctl", "--quiet", "is-active", "apache2.service"],
-                    timeout=self._settings.timeout,
+                    ["systemctl", "is-active", "apache2.service"], timeout=self._settings.timeout
                 )
+            except CommandError as error:
+                # Within `systemctl restart`, `graceful` would start an Apache of ours; the unit's
+                # own start then finds it running, gives up, and stops it: nobody serves any more.
+                if error.status is None or str(error) in {"activating", "deactivating"}:
+                    raise
+            else:
                 return ["systemctl", "reload", "apache2.service"]
         # On a stopped Apache this would start one, in our own cgroup: ask `running` first.
         return ["apachectl", "graceful"]

@@ -26,9 +26,27 @@ def _load(here):
     if app["project"] in sys.path:
         sys.path.remove(app["project"])
     sys.path.insert(0, app["project"])
-    with open(app["script"], "rb") as stream:
-        source = stream.read()
-    return app["script"], compile(source, app["script"], "exec")
+    return app["script"], _compiled(app["script"])
+
+
+def _compiled(script):
+    import time
+
+    # It was whole when it was judged: if it is not, an editor, a checkout or an upload is at work
+    # on it just now, and half of it would be a 500 for whoever waits.
+    for pause in (0.05, 0.1, 0.2, 0.4):
+        try:
+            with open(script, "rb") as stream:
+                source = stream.read()
+            code = compile(source, script, "exec")
+        except (OSError, SyntaxError, ValueError):
+            pass
+        else:
+            if b"application" in source:
+                return code
+        time.sleep(pause)
+    with open(script, "rb") as stream:
+        return compile(stream.read(), script, "exec")
 
 
 __file__, _code = _load(__file__)

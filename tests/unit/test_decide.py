@@ -1,0 +1,212 @@
+"""The truth table of `decide/verdict.py`, row by row, and which script is the app."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import msgspec
+import pytest
+
+from reconciler.decide.verdict import judge
+from reconciler.model import Fault, Home, Script, Standing, State, Verdict, Wishes
+from reconciler.settings import Settings
+from tests.unit import facts
+from tests.unit.facts import BROKEN, app, context, gone, home, link, node, script, unknown
+
+SERVED = app("one")
+ELSE = script("two")
+SOFT = {
+    "soft": [script("one", source=BROKEN)],
+    "gone": [],
+}
+
+
+def verdict(*args: object, **kwargs: object) -> Verdict:
+    """Judge, where there is something to judge."""
+    found = judge(*args, **kwargs)  # type: ignore[arg-type]
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("others", [(), (ELSE,)])
+def test_an_admitted_script_that_is_served_stays(others: tuple[Script, ...]) -> None:
+    """Row 1: the served script is kept to, whatever else is admitted; nothing is new."""
+    told = verdict(home(script("one"), *others), context(SERVED))
+
+    assert (State.SERVED, SERVED, False, None) == (told.state, told.app, told.keep, told.reason)
+
+
+def test_a_served_script_that_changed_gets_a_new_set() -> None:
+    """Row 1: another mtime is another identity, and so another app."""
+    told = verdict(home(script("one", mtime=2_000), ELSE), context(SERVED))
+
+    assert app("one", mtime=2_000) == told.app != SERVED
+
+
+def test_unsafe_is_switched_at_once() -> None:
+    """Row 2: no grace for a link, and the other script takes over."""
+    told = verdict(home(link("one"), ELSE), context(SERVED))
+
+    assert (State.SERVED, app("two"), False) == (told.state, told.app, told.keep)
+    assert ["symlink"] == [why.code for _, why in told.others]
+
+
+def test_unsafe_is_withdrawn_at_once() -> None:
+    """Row 3: with nothing else to serve, the reason is the served script's own."""
+    told = verdict(home(link("one")), context(SERVED))
+
+    assert (State.REJECTED, None, False) == (told.state, told.app, told.keep)
+    assert told.reason is not None
+    assert "symlink" == told.reason.code
+
+
+@pytest.mark.parametrize("others", [(), (ELSE,)])
+@pytest.mark.parametrize("fault", SOFT)
+def test_a_soft_fault_keeps_its_place_inside_grace(fault: str, others: tuple[Script, ...]) -> None:
+    """Row 4: it stays, with a reason, and somebody looks again when grace is over."""
+    told = verdict(home(*SOFT[fault], *others), context(SERVED, now=100, grace=2))
+
+    assert (State.SERVED, SERVED, True) == (told.state, told.app, told.keep)
+    assert (100, 102) == (told.soft_since, told.recheck_at)
+    assert told.reason is not None
+    later = verdict(
+        home(*SOFT[fault], *others), context(SERVED, now=101.9, soft_since=told.soft_since)
+    )
+    assert (True, 102) == (later.keep, later.recheck_at), "grace counts from the first sight"
+
+
+@pytest.mark.parametrize("fault", SOFT)
+def test_after_grace_the_other_script_takes_over(fault: str) -> None:
+    """Row 5."""
+    told = verdict(home(*SOFT[fault], ELSE), context(SERVED, now=102, soft_since=100))
+
+    assert (State.SERVED, app("two"), False) == (told.state, told.app, told.keep)
+
+
+@pytest.mark.parametrize(("fault", "state"), [("soft", State.REJECTED), ("gone", State.EMPTY)])
+def test_after_grace_it_is_withdrawn(fault: str, state: State) -> None:
+    """Row 6; and where the brake holds that, grace does not begin anew at the next look."""
+    told = verdict(home(*SOFT[fault]), context(SERVED, now=102, soft_since=100))
+    assert (state, None, False) == (told.state, told.app, told.keep)
+
+    held = verdict(home(*SOFT[fault]), context(SERVED, now=103, soft_since=told.soft_since))
+    assert (state, None, False) == (held.state, held.app, held.keep)
+
+
+@pytest.mark.parametrize("others", [(), (ELSE,)])
+def test_the_unknown_keeps_what_is_served(others: tuple[Script, ...]) -> None:
+    """Row 7: an I/O error is no news of the app's, however long it lasts."""
+    told = verdict(home(unknown("one"), *others), context(SERVED, now=9e9, soft_since=1.0))
+
+    assert (State.SERVED, SERVED, True) == (told.state, told.app, told.keep)
+    assert told.reason is not None
+    assert "unreadable" == told.reason.code
+
+
+def test_where_nothing_is_served_the_admitted_is_published_and_the_rest_is_not() -> None:
+    """Rows 8 and 9: no grace for what was never there."""
+    assert app("two") == verdict(home(script("one", source=BROKEN), ELSE), context()).app
+    told = verdict(home(script("one", source=BROKEN)), context())
+    assert (State.REJECTED, None, False) == (told.state, told.app, told.keep)
+    assert State.EMPTY is verdict(home(), context()).state
+
+
+def test_a_home_that_is_gone_is_kept_for_grace() -> None:
+    """A home is moved aside while it is restored; later it is no account's app any more."""
+    away = home(node=None)
+    assert verdict(away, context(SERVED, now=100)).keep
+    assert judge(away, context(SERVED, now=102, soft_since=100)) is None
+    assert judge(Home("ghost", Standing.ABSENT), context()) is None
+
+
+def test_an_account_database_that_is_silent_changes_nothing() -> None:
+    """What is served stays; what is not is not published."""
+    silent = Home("alice", Standing.UNKNOWN, None, node(""))
+    assert verdict(silent, context(SERVED)).keep
+    told = verdict(silent, context())
+    assert told.reason is not None
+    assert (State.REJECTED, "unreadable") == (told.state, told.reason.code)
+
+
+def test_an_accounts_script_goes_before_the_wish_the_served_and_the_newest() -> None:
+    """The order in which one of several is chosen, each taken away in its turn."""
+    one, two, three, four = (script(name, mtime=n) for n, name in enumerate("abcd", 1))
+    settings = msgspec.convert({"accounts": {"alice": {"script": one.path}}}, Settings)
+    wishes = Wishes(script=two.path)
+    everything = home(one, two, three, four, wishes=wishes)
+
+    def chosen(found: Home, **keys: object) -> str:
+        told = verdict(found, context(app("c", mtime=3), **keys))  # type: ignore[arg-type]
+        assert told.app is not None
+        return told.app.script.split("/")[4]
+
+    assert "a" == chosen(everything, settings=settings)
+    assert "b" == chosen(everything)
+    assert "c" == chosen(replace(everything, wishes=Wishes()))
+    without = replace(everything, wishes=Wishes(), scripts=(one, two, four))
+    assert "d" == chosen(without, now=102, soft_since=100.0)
+    tied = home(script("y", mtime=5), script("x", mtime=5))
+    told = verdict(tied, context())
+    assert told.app is not None
+    assert app("x", mtime=5) == told.app
+
+
+def test_a_script_that_a_wish_names_is_the_only_one_while_it_exists() -> None:
+    """Broken, it is the account's reason; gone, the others count again."""
+    wishes = Wishes(script="one/one/wsgi.py")
+    broken = verdict(home(script("one", source=BROKEN), ELSE, wishes=wishes), context())
+    assert broken.reason is not None
+    assert (State.REJECTED, "syntax-error") == (broken.state, broken.reason.code)
+    absent = verdict(home(gone("one/one/wsgi.py"), ELSE, wishes=wishes), context())
+    assert (State.SERVED, app("two")) == (absent.state, absent.app)
+    assert ["not-regular"] == [why.code for _, why in absent.others]
+
+
+def test_checks_that_are_skipped_are_those_of_the_text_alone() -> None:
+    """`skip_checks` serves a script that does not compile, and never a link."""
+    settings = msgspec.convert({"accounts": {"alice": {"skip_checks": True}}}, Settings)
+    broken = home(script("one", source=BROKEN))
+    assert State.SERVED is verdict(broken, context(settings=settings)).state
+    assert State.REJECTED is verdict(home(link("one")), context(settings=settings)).state
+
+
+def test_a_fault_in_the_wishes_is_soft() -> None:
+    """An editor may be at work on `~/.slp.toml` as well."""
+    nodes = (node(""), node(".slp.toml", "file"))
+    faulty = Wishes(nodes, Fault("syntax-error", 4, "what is this"))
+    told = verdict(home(script("one"), wishes=faulty), context(SERVED))
+    assert (True, SERVED) == (told.keep, told.app)
+    assert told.reason is not None
+    assert "line 4" in told.reason.message
+    assert State.REJECTED is verdict(home(script("one"), wishes=faulty), context()).state
+
+
+@pytest.mark.parametrize(
+    ("code", "changes"),
+    [
+        ("hard-link", {"links": 2}),
+        ("wrong-owner", {"uid": 1002}),
+        ("wrong-owner", {"uid": 0}),
+        ("writable-by-others", {"mode": 0o646}),
+        ("writable-by-others", {"mode": 0o664, "gid": 100}),
+        ("writable-by-others", {"mode": 0o4755}),
+        ("writable-by-others", {"mode": 0o2755}),
+        ("not-regular", {"kind": "other"}),
+        ("too-large", {"size": 65537}),
+        (None, {"mode": 0o664}),
+        (None, {"mode": 0o600}),
+        (None, {"size": 65536}),
+    ],
+)
+def test_what_a_file_may_be(code: str | None, changes: dict[str, object]) -> None:
+    """Each mode, owner and kind by itself, with its neighbour that is fine."""
+    told = verdict(home(script("one", **changes)), context())
+    assert code == (told.reason and told.reason.code)
+
+
+def test_a_group_that_somebody_joined_is_not_ones_own() -> None:
+    """0664 lets in whoever is in the group."""
+    shared = replace(facts.ALICE, private_group=False)
+    told = verdict(home(script("one", mode=0o664), account=shared), context())
+    assert told.reason is not None
+    assert "writable-by-others" == told.reason.code
