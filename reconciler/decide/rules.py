@@ -27,8 +27,7 @@ RULES: dict[str, Rule] = {
     "no-account": Rule(
         News.UNSAFE,
         "{path} belongs to no account on this machine",
-        "ask the administrator: `useradd -d {quoted} {login}`, and `chown -R {login}: {quoted}`; "
-        "or `rm -r {quoted}`",
+        "ask the administrator: useradd -d {quoted} {login} && chown -R {login}: {quoted}",
     ),
     "system-account": Rule(
         News.UNSAFE,

@@ -133,7 +133,8 @@ def read_wishes(home: Tree, account: Account) -> Wishes:
         return Wishes(nodes, Fault("encoding", line, f"line {line} is not UTF-8"))
     except tomllib.TOMLDecodeError as error:
         found = re.search(r"at line (\d+)", str(error))
-        return Wishes(nodes, Fault("syntax-error", int(found.group(1)) if found else 1, str(error)))
+        line = int(found.group(1)) if found else data.count(b"\n") + 1  # "at end of document"
+        return Wishes(nodes, Fault("syntax-error", line, str(error)))
     except RecursionError:
         return Wishes(nodes, Fault("syntax-error", 1, "too deeply nested"))
     return _wishes(nodes, document, data.decode())

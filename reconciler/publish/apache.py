@@ -10,7 +10,7 @@ import tempfile
 import time
 from urllib.parse import urlsplit
 
-from reconciler.publish import command
+from reconciler.publish import command, unit
 from reconciler.publish.command import CommandError
 from reconciler.settings import Apache
 
@@ -98,25 +98,12 @@ class Server:
         Raises:
             CommandError: the command failed or hung, or Apache is being started or stopped.
         """
-        command.run(self._reload_command(), timeout=self._settings.timeout)
-
-    def _reload_command(self) -> list[str]:
+        timeout = self._settings.timeout
         if isinstance(self._settings.reload, list):
-            return self._settings.reload
-        if os.path.isdir("/run/systemd/system"):
-            try:
-                command.run(
-                    ["systemctl", "is-active", "apache2.service"], timeout=self._settings.timeout
-                )
-            except CommandError as error:
-                # Within `systemctl restart`, `graceful` would start an Apache of ours; the unit's
-                # own start then finds it running, gives up, and stops it: nobody serves any more.
-                if error.status is None or str(error) in {"activating", "deactivating"}:
-                    raise
-            else:
-                return ["systemctl", "reload", "apache2.service"]
-        # On a stopped Apache this would start one, in our own cgroup: ask `running` first.
-        return ["apachectl", "graceful"]
+            command.run(self._settings.reload, timeout=timeout)
+        elif not (unit.is_there() and unit.reload(timeout=timeout)):
+            # On a stopped Apache this would start one, in our own cgroup: ask `running` first.
+            command.run(["apachectl", "graceful"], timeout=timeout)
 
     def marker(self, digest: str) -> str:
         """Return the marker's path for a configuration's digest."""

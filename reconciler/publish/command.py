@@ -22,8 +22,8 @@ class CommandError(Exception):
 
 def run(
     command: Sequence[str], *, timeout: float, environment: Mapping[str, str] | None = None
-) -> None:
-    """Run it to its end, without a shell and without input.
+) -> str:
+    """Run it to its end, without a shell and without input; return the end of what it printed.
 
     Raises:
         CommandError: see there. One that hangs is killed with all that it started.
@@ -49,8 +49,10 @@ def run(
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
-        if status != 0:
-            words.seek(0, os.SEEK_END)
-            words.seek(max(0, words.tell() - _WORDS))
-            said = " ".join(words.read().decode(errors="replace").split())
-            raise CommandError(said or f"`{' '.join(command)}` ended with {status}", status=status)
+        words.seek(0, os.SEEK_END)
+        words.seek(max(0, words.tell() - _WORDS))
+        said = words.read().decode(errors="replace")
+    if status != 0:
+        text = " ".join(said.split()) or f"`{' '.join(command)}` ended with {status}"
+        raise CommandError(text, status=status)
+    return said

@@ -35,6 +35,9 @@ def create(path: str, data: bytes, *, mode: int = 0o644, durable: bool = True) -
             view = view[os.write(fd, view) :]
         if durable:
             os.fsync(fd)
+    except OSError as error:
+        error.filename = path  # a full disk is told with its place
+        raise
     finally:
         os.close(fd)
 

@@ -104,5 +104,6 @@ class Book:
     def served(self, outcome: Ledger) -> None:
         """Take over what a publication of configuration, given a copy, has noted in it."""
         for name in ("refused", "verified", "stall", "reloaded_at"):
-            setattr(self.ledger, name, getattr(outcome, name))
-        self._touched = True
+            noted = getattr(outcome, name)
+            self._touched |= noted != getattr(self.ledger, name)
+            setattr(self.ledger, name, noted)

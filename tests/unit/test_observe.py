@@ -1,0 +1,211 @@
+"""Looking below a home whose owner changes it meanwhile, and at the account database."""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from reconciler.model import Standing
+from reconciler.observe import beneath
+from reconciler.observe.accounts import Accounts
+from reconciler.observe.beneath import Tree
+from reconciler.observe.projects import WISHES, read_wishes
+from tests.unit.facts import ALICE
+
+if TYPE_CHECKING:
+    from reconciler.model import Account
+
+PASSWD = """\
+root:x:0:0:root:/root:/bin/sh
+alice:x:1001:1001::/home/slp/alice:/bin/sh
+ben:x:1002:100::/home/slp/ben:/bin/sh
+lost:x:1003:4242::/home/slp/lost:/bin/sh
+"""
+GROUP = "root:x:0:\nusers:x:100:\nalice:x:1001:\n"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Tree:
+    """Return a home with a project in it."""
+    (tmp_path / "home/mysite/mysite").mkdir(parents=True)
+    (tmp_path / "home/mysite/mysite/wsgi.py").write_text("application = None\n")
+    return Tree(os.open(tmp_path / "home", os.O_RDONLY))
+
+
+def kinds(home: Tree, path: str) -> tuple[list[tuple[str, str]], bool]:
+    """Return the nodes on the way, and whether the way has its end."""
+    with home.walk(path) as (nodes, descriptor):
+        return [(node.path, node.kind) for node in nodes], descriptor is not None
+
+
+def test_a_way_is_told_component_by_component(home: Tree) -> None:
+    """From the home down, each by its own descriptor."""
+    whole = [("", "directory"), ("mysite", "directory"), ("mysite/mysite", "directory")]
+    assert (whole, True) == kinds(home, "mysite/mysite")
+    assert (whole[:1], False) == kinds(home, "absent/mysite")
+    assert (whole[:1], True) == kinds(home, "")
+    told, open_ = kinds(home, "mysite/mysite/wsgi.py/below")
+    assert ([*whole, ("mysite/mysite/wsgi.py", "file")], False) == (told, open_)
+
+
+def test_a_link_ends_the_way_and_is_told_as_one(tmp_path: Path, home: Tree) -> None:
+    """Wherever it leads, also into the home itself, and also where it leads nowhere."""
+    for name, target in {"out": "/etc", "in": "mysite", "loop": "loop", "dead": "nothing"}.items():
+        (tmp_path / "home" / name).symlink_to(target)
+        assert ([("", "directory"), (name, "link")], False) == kinds(home, f"{name}/mysite")
+
+
+def test_a_pipe_is_neither_waited_for_nor_read(tmp_path: Path, home: Tree) -> None:
+    """open(2) of a FIFO without a writer would block for ever."""
+    os.mkfifo(tmp_path / "home/pipe")
+    assert beneath.open_file("pipe", at=home.descriptor) is None
+    node = beneath.look("pipe", "pipe", at=home.descriptor)
+    assert node is not None
+    assert "other" == node.kind
+    (tmp_path / "home/link.py").symlink_to("/etc/passwd")
+    assert beneath.open_file("link.py", at=home.descriptor) is None
+
+
+@pytest.mark.parametrize("swapped", ["mysite", "mysite/mysite"])
+def test_a_walk_never_follows_a_link_that_is_swapped_in(
+    tmp_path: Path, home: Tree, swapped: str
+) -> None:
+    """The owner exchanges a directory and a link, all the time: nothing outside is ever reached."""
+    (tmp_path / "secret/mysite").mkdir(parents=True)
+    inodes = {os.stat(path).st_ino for path in (tmp_path / "secret", tmp_path / "secret/mysite")}
+    place, link = tmp_path / "home" / swapped, tmp_path / "home/link"
+    link.symlink_to(tmp_path / "secret")
+    stop = threading.Event()
+
+    def swap() -> None:
+        aside = tmp_path / "home/aside"
+        while not stop.is_set():
+            os.rename(place, aside)
+            os.rename(link, place)
+            os.rename(place, link)
+            os.rename(aside, place)
+
+    racer = threading.Thread(target=swap)
+    racer.start()
+    seen = set()
+    try:
+        for _ in range(3000):
+            with home.walk("mysite/mysite") as (nodes, descriptor):
+                seen.add((len(nodes), nodes[-1].kind, descriptor is not None))
+                if descriptor is not None:
+                    assert os.fstat(descriptor).st_ino not in inodes
+                assert not inodes & {node.inode for node in nodes}
+    finally:
+        stop.set()
+        racer.join()
+    assert (3, "directory", True) in seen, "the whole way was seen"
+    assert len(seen) > 1, "the race was never seen: the test says nothing"
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "line"),
+    [
+        ('script = "a/wsgi.py"\nstatic = [', "syntax-error", 2),
+        ('script = "a/wsgi.py"\n\ncolour = "red"', "syntax-error", 3),
+        ("static = 5", "syntax-error", 1),
+        ('script = "wsgi.py"', "syntax-error", 1),
+        ('\nscript = "/etc/wsgi.py"', "syntax-error", 2),
+        ('static = "../neighbour"', "syntax-error", 1),
+        ('static = "a/./b"', "syntax-error", 1),
+        ('virtualenv = "/opt/ve"', "syntax-error", 1),
+        ('virtualenv = "a b"', "syntax-error", 1),
+        ("[script]\nx = 1", "syntax-error", 1),
+        ("# \udcff", "encoding", 1),
+        ("x = " + "[" * 4000, "syntax-error", 1),
+    ],
+)
+def test_a_fault_in_a_wish_names_its_line(
+    tmp_path: Path, home: Tree, text: str, code: str, line: int
+) -> None:
+    """Not TOML, not a key, not a path below the home."""
+    (tmp_path / "home" / WISHES).write_bytes(text.encode("utf-8", "surrogateescape"))
+    fault = read_wishes(home, owner()).fault
+    assert fault is not None
+    assert (code, line) == (fault.code, fault.line)
+
+
+def test_wishes_are_read_where_they_are_the_students(tmp_path: Path, home: Tree) -> None:
+    """All three; none of a file that is another's, a link, or too long."""
+    file = tmp_path / "home" / WISHES
+    assert () == read_wishes(home, owner()).nodes
+    file.write_text('script = "a/b/wsgi.py"\nstatic = "a/s"\nvirtualenv = ".ve"\n')
+    found = read_wishes(home, owner())
+    assert ("a/b/wsgi.py", "a/s", ".ve") == (found.script, found.static, found.virtualenv)
+    assert read_wishes(home, replace(ALICE, uid=os.getuid() + 1)).script is None
+    file.rename(tmp_path / "elsewhere")
+    file.symlink_to(tmp_path / "elsewhere")
+    linked = read_wishes(home, owner())
+    assert (None, "link") == (linked.script, linked.nodes[-1].kind)
+
+
+def owner() -> Account:
+    """Return an account that owns what this test writes."""
+    return replace(ALICE, uid=os.getuid())
+
+
+@pytest.fixture
+def etc(tmp_path: Path) -> Path:
+    """Return a directory with an account database."""
+    (tmp_path / "passwd").write_text(PASSWD)
+    (tmp_path / "group").write_text(GROUP)
+    return tmp_path
+
+
+def find(etc: Path, name: str) -> tuple[Standing, bool | None]:
+    """Return an account's standing, and whether its group is its own."""
+    accounts = Accounts(str(etc))
+    accounts.refresh()
+    standing, account, _ = accounts.find(name, {name: "files"})
+    return standing, account and account.private_group
+
+
+def test_an_account_is_there_or_is_not_or_could_not_be_told(etc: Path) -> None:
+    """A missing or half-written database is an outage, and not a deletion."""
+    assert (Standing.FOUND, True) == find(etc, "alice")
+    assert (Standing.ABSENT, None) == find(etc, "nobody-of-that-name")
+    assert (Standing.UNKNOWN, None) == find(etc, "lost"), "its group is a number that has no name"
+    (etc / "passwd").write_text("")
+    assert (Standing.UNKNOWN, None) == find(etc, "alice")
+    (etc / "passwd").unlink()
+    assert (Standing.UNKNOWN, None) == find(etc, "alice")
+    (etc / "passwd").write_text(PASSWD)
+    (etc / "group").unlink()
+    assert (Standing.UNKNOWN, None) == find(etc, "alice")
+
+
+@pytest.mark.parametrize(
+    ("passwd", "group"),
+    [
+        ("", "alice:x:1001:ben\n"),
+        ("", "alice:x:1001:\nagain:x:1001:ben\n"),
+        ("eve:x:1009:1001::/home/slp/eve:/bin/sh\n", "alice:x:1001:\n"),
+    ],
+)
+def test_a_group_is_private_while_nobody_else_has_it(etc: Path, passwd: str, group: str) -> None:
+    """Not by a member, not by a second line for its number, not as another's first group."""
+    (etc / "passwd").write_text(PASSWD + passwd)
+    (etc / "group").write_text("root:x:0:\nusers:x:100:\n" + group)
+    assert (Standing.FOUND, False) == find(etc, "alice")
+
+
+def test_who_changed_is_told_by_name(etc: Path) -> None:
+    """One account more is one account to look at; its group's other members are theirs to be."""
+    accounts = Accounts(str(etc))
+    accounts.refresh()
+    assert set() == accounts.refresh()
+    (etc / "passwd").write_text(PASSWD + "eve:x:1009:100::/home/slp/eve:/bin/sh\n")
+    assert {"eve", "ben"} == accounts.refresh()
+    (etc / "passwd").unlink()
+    assert set() == accounts.refresh(), "an outage is nobody's change"
+    (etc / "passwd").write_text(PASSWD)
+    assert {"eve", "ben"} == accounts.refresh()

@@ -1,0 +1,122 @@
+"""The table of rejections: complete, in words that print, with commands that a shell takes."""
+
+from __future__ import annotations
+
+import string
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reconciler.decide.rules import RULES, printable, quoted, reject
+from reconciler.model import News
+
+CODES = [
+    "no-account", "system-account", "home-mismatch", "url-name", "unsafe-name", "symlink",
+    "not-regular", "hard-link", "wrong-owner", "writable-by-others", "too-large", "encoding",
+    "syntax-error", "no-application", "virtualenv", "superseded", "disabled", "quarantined",
+    "unreadable", "over-budget", "unreachable", "static-unreachable",
+]  # fmt: skip
+UNSAFE = set(CODES[:10])
+VALUES = {
+    name: f"a_{name}"
+    for rule in RULES.values()
+    for text in (rule.message, rule.fix, rule.fix_home or "")
+    for _, name, _, _ in string.Formatter().parse(text)
+    if name
+}
+BYTES = st.binary(min_size=1, max_size=12).filter(lambda name: not {0, ord("/")} & set(name))
+
+
+def test_the_table_has_the_contracts_codes() -> None:
+    """Section 7 of the design, no more and no fewer; names, links, owners and modes are unsafe."""
+    assert sorted(CODES) == sorted(RULES)
+    assert {code for code, rule in RULES.items() if rule.news is News.UNSAFE} == UNSAFE
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_a_row_says_what_is_wrong_and_how_to_mend_it(code: str) -> None:
+    """Both are filled in, without a hole left; what the text is about is in the message."""
+    told = reject(code, **(VALUES | {"path": "~/mysite/mysite/wsgi.py"}))
+    assert code == told.code
+    assert told.message
+    assert told.fix
+    assert "{" not in told.message + told.fix
+
+
+@pytest.mark.parametrize("code", sorted(UNSAFE - {"system-account", "url-name", "not-regular"}))
+def test_a_command_is_one_that_a_shell_can_read(code: str) -> None:
+    """A student's, or the administrator's after the colon; with odd names too."""
+    for path in ("~", "~/mysite/mysite/wsgi.py", '~/it\'s a "$(x)"/\x1b/`\\`'):
+        told = reject(code, **(VALUES | {"path": path}))
+        fix = told.fix
+        asked = fix.startswith("ask the administrator")
+        command = fix.partition(": ")[2] if asked else fix
+        done = subprocess.run(["bash", "-nc", command], capture_output=True, text=True, check=False)
+        assert ("", 0) == (done.stderr, done.returncode), command
+
+
+def test_what_is_the_homes_own_fault_is_the_administrators_to_mend() -> None:
+    """A student cannot rename or chown their home; a mode of it they can change."""
+    for code in ("symlink", "wrong-owner"):
+        assert reject(code, **(VALUES | {"path": "~"})).fix.startswith("ask the administrator")
+    home = reject("writable-by-others", path="~", mode="0777", who="all", change="go-w")
+    assert "chmod go-w -- ~" == home.fix
+
+
+def test_a_way_to_be_opened_is_named_from_the_home_down() -> None:
+    """Apache needs x on every directory on the way, with a home of 0700 and a umask of 077."""
+    fix = reject("unreachable", path="~/my/site/wsgi.py", user="www-data").fix
+    assert "chmod o+x ~ ~/my ~/my/site && chmod o+r -- ~/my/site/wsgi.py" == fix
+
+
+@given(st.lists(BYTES, min_size=1, max_size=3))
+@settings(max_examples=60, deadline=None)
+def test_a_quoted_path_is_that_path_to_the_shell(parts: list[bytes]) -> None:
+    """Whatever bytes a name has, bash makes one word of it, below the home that it expands."""
+    path = b"/".join(parts)
+    word = quoted("~/" + path.decode("utf-8", "surrogateescape"))
+    assert word.isprintable()
+    done = subprocess.run(
+        ["bash", "-c", f"printf '%s\\0' {word}"],
+        env={"HOME": "/h", "LC_ALL": "C"},
+        capture_output=True,
+        check=True,
+    )
+    assert b"/h/" + path + b"\0" == done.stdout
+
+
+@given(st.text(st.characters(codec=None)))
+def test_what_is_printable_prints_and_is_told_apart(text: str) -> None:
+    """Nothing that moves a cursor, ends a line or turns the direction of writing is left."""
+    shown = printable(text)
+    assert shown.isprintable()
+    assert shown.encode() or not text
+    if text.isprintable():
+        assert text == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\nb", "a\\nb"),
+        ("\x1b[2J", "\\x1b[2J"),
+        ("\x9b", "\\x9b"),
+        ("\u202egnp", "\\u202egnp"),
+        ("\u2028", "\\u2028"),
+        ("caf\udce9", "caf\\udce9"),
+        ("Müller", "Müller"),
+    ],
+)
+def test_what_does_not_print_is_given_as_its_number(text: str, shown: str) -> None:
+    """A person sees what is odd about a name."""
+    assert shown == printable(text)
+
+
+def test_every_code_has_a_test_that_makes_it_in_a_real_home() -> None:
+    """The boxes' tables and this one do not drift apart."""
+    boxes = Path(__file__).parents[1] / "box"
+    text = "".join(path.read_text() for path in boxes.glob("test_*.py"))
+    assert [] == [code for code in CODES if f'"{code}"' not in text]

@@ -1,0 +1,169 @@
+"""The settings: the defaults of the contract, and errors that name the key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from reconciler.settings import Settings, SettingsError, load
+
+SHIPPED = Path(__file__).parents[2] / "conf" / "reconciler.toml"
+
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "homes": {
+        "root": "/home/slp",
+        "scripts": ["*/*/wsgi.py", "*/wsgi.py"],
+        "min_uid": 1000,
+        "watch_budget": 256,
+        "account_pattern": "[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}",
+    },
+    "urls": {"prefix": "/django"},
+    "state": {"directory": "/var/lib/slp-reconciler", "keep_generations": 5},
+    "apache": {
+        "confdir": "/etc/apache2",
+        "configtest": ["apachectl", "configtest"],
+        "reload": "auto",
+        "user": "www-data",
+        "pid_file": "/run/apache2/apache2.pid",
+        "timeout": 15,
+        "access_control": "2.4",
+        "verify_url": "http://127.0.0.1",
+        "verify_host": "",
+        "template_set": "stable",
+        "python": "auto",
+        "templates": "/etc/slp-reconciler/templates",
+    },
+    "daemons": {"declare": "auto", "budget": 300},
+    "timing": {"quiet": 0.05, "max_wait": 1.0, "grace": 2.0, "resync": 60, "reload_interval": 5},
+    "safety": {"max_withdrawn_share": 0.2, "max_withdrawn_count": 5},
+    "pages": {"explain": True, "dashboard": "/slp-status"},
+    "accounts": {},
+}
+"""Section 7 of the design, written out a second time so that neither changes alone."""
+
+
+def write(tmp_path: Path, text: str) -> str:
+    """Write a settings file; return its path."""
+    path = tmp_path / "reconciler.toml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_every_default_is_the_contracts(tmp_path: Path) -> None:
+    """No key has another default, none is missing, and there is none besides."""
+    found = msgspec.to_builtins(load(write(tmp_path, "")))
+    assert {} == found["daemons"].pop("options")
+    assert DEFAULTS == found
+
+
+def test_the_shipped_file_says_exactly_the_defaults() -> None:
+    """Whoever installs it and changes nothing has changed nothing."""
+    shipped, default = load(str(SHIPPED)), Settings()
+    assert default.daemons.effective == shipped.daemons.effective
+    mine, theirs = msgspec.to_builtins(default), msgspec.to_builtins(shipped)
+    mine["daemons"].pop("options")
+    theirs["daemons"].pop("options")
+    assert mine == theirs
+
+
+def test_the_shipped_file_names_every_key() -> None:
+    """A key that is not in it is one that nobody finds; those of an account are comments."""
+    text = SHIPPED.read_text()
+    for table, keys in DEFAULTS.items():
+        assert f"[{table}" in text
+        for key in keys:
+            assert f"\n{key} = " in text, (table, key)
+    for key in ("enabled", "script", "static", "virtualenv", "url", "at_root", "skip_checks"):
+        assert f"\n# {key} = " in text
+    uncommented = text.replace("\n# [accounts", "\n[accounts")
+    for key in ("enabled", "script", "static", "virtualenv", "url", "at_root", "skip_checks"):
+        uncommented = uncommented.replace(f"\n# {key} =", f"\n{key} =")
+    import tomllib
+
+    assert {"alice"} == msgspec.convert(tomllib.loads(uncommented), Settings).accounts.keys()
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("[homes]\nrot = '/x'", ("homes", "rot")),
+        ("[home]\nroot = '/x'", ("home",)),
+        ("[homes]\nroot = 5", ("[homes] root",)),
+        ("[homes]\nroot = 'home'", ("[homes] root",)),
+        ("[homes]\nroot = '/a\"b'", ("[homes] root",)),
+        ("[homes]\nmin_uid = '1000'", ("[homes] min_uid",)),
+        ("[homes]\nmin_uid = true", ("[homes] min_uid",)),
+        ("[homes]\nmin_uid = 0", ("[homes] min_uid",)),
+        ("[homes]\nscripts = []", ("[homes] scripts",)),
+        ("[homes]\nscripts = ['/etc/*.py']", ("homes", "`scripts`")),
+        ("[homes]\nscripts = ['*/../wsgi.py']", ("homes", "`scripts`")),
+        ("[homes]\naccount_pattern = '['", ("homes", "`account_pattern`")),
+        ("[urls]\nprefix = 'django'", ("[urls] prefix",)),
+        ("[urls]\nprefix = '/'", ("[urls] prefix",)),
+        ('[urls]\nprefix = "/django\\n"', ("[urls] prefix",)),
+        ("[state]\nkeep_generations = 0", ("[state] keep_generations",)),
+        ("[apache]\ntimeout = 0", ("[apache] timeout",)),
+        ("[apache]\nconfigtest = []", ("[apache] configtest",)),
+        ("[apache]\nreload = 'systemctl reload'", ("apache", "`reload`")),
+        ("[apache]\nreload = []", ("apache", "`reload`")),
+        ("[apache]\naccess_control = '2.5'", ("[apache] access_control",)),
+        ("[apache]\ntemplate_set = '../x'", ("[apache] template_set",)),
+        ("[apache]\npython = 'python3'", ("apache", "`python`")),
+        ("[apache]\nverify_url = 'ftp://x'", ("[apache] verify_url",)),
+        ("[daemons]\ndeclare = 'all'", ("[daemons] declare",)),
+        ("[daemons]\nbudget = 0", ("[daemons] budget",)),
+        ("[daemons.options]\nuser = 'root'", ("daemons", "'user'")),
+        ("[daemons.options]\nthreads = '3 user=root'", ("daemons", "threads")),
+        ("[timing]\ngrace = -1", ("[timing] grace",)),
+        ("[timing]\nresync = 0", ("[timing] resync",)),
+        ("[timing]\nquiet = 'soon'", ("[timing] quiet",)),
+        ("[safety]\nmax_withdrawn_share = 2", ("[safety] max_withdrawn_share",)),
+        ("[pages]\nexplain = 'yes'", ("[pages] explain",)),
+        ("[pages]\ndashboard = 'x'", ("[pages] dashboard",)),
+        ("[accounts.bob]\n[accounts.alice]\nenable = true", ("alice", "enable")),
+        ("[accounts.bob]\n[accounts.alice]\nenabled = 1", ("[accounts.alice] enabled",)),
+        ("[accounts.alice]\nscript = '/etc/wsgi.py'", ("[accounts.alice] script",)),
+        ("[accounts.alice]\nurl = 'a/b'", ("[accounts.alice] url",)),
+        ('[accounts.alice]\nurl = "shop\\n"', ("[accounts.alice] url",)),
+        ("[accounts.alice]\nvirtualenv = 'a b'", ("[accounts.alice] virtualenv",)),
+        ("[homes\n", ("not TOML", "line 1")),
+    ],
+)
+def test_an_error_names_the_key(tmp_path: Path, text: str, named: tuple[str, ...]) -> None:
+    """An unknown key, a wrong type, a value out of its range."""
+    path = write(tmp_path, text)
+    with pytest.raises(SettingsError) as caught:
+        load(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    for name in named:
+        assert name in str(caught.value)
+
+
+def test_a_file_that_is_named_must_be_there(tmp_path: Path) -> None:
+    """The default one need not; a directory or a far too large file is said to be one."""
+    with pytest.raises(SettingsError, match="there is no such file"):
+        load(str(tmp_path / "absent.toml"))
+    with pytest.raises(SettingsError, match="directory"):
+        load(str(tmp_path))
+    with pytest.raises(SettingsError, match="larger than"):
+        load(write(tmp_path, "#" * (4 * 1024 * 1024 + 1)))
+
+
+def test_where_an_app_appears() -> None:
+    """By its account's name, another name, or at the root."""
+    given = msgspec.convert(
+        {"urls": {"prefix": "/x"}, "accounts": {"b": {"url": "shop"}, "c": {"at_root": True}}},
+        Settings,
+    )
+    assert ("/x/a", "/x/shop", "/c") == (given.url("a"), given.url("b"), given.url("c"))
+
+
+def test_options_are_the_defaults_with_the_files_own_in_place() -> None:
+    """One key changes one option."""
+    given = msgspec.convert({"daemons": {"options": {"threads": 9, "umask": "0027"}}}, Settings)
+    assert (9, "0027", 8) == tuple(
+        given.daemons.effective[key] for key in ("threads", "umask", "listen-backlog")
+    )
