@@ -51,7 +51,7 @@ def outcome(log: Any, ended: Outcome) -> None:
         generation=ended.generation,
         published=ended.published,
         reloaded=ended.reloaded,
-        quarantined=ended.quarantined,
+        quarantined={name: held.why for name, held in ended.quarantined.items()},
         message=ended.message,
         took_ms=ended.took_ms,
     ):

@@ -76,9 +76,9 @@ def cli(
     logs.configure(log_format or "auto", log_level or "info")
     log = structlog.get_logger()
     settings = _settings(config)
-    if dry_run:
-        sys.exit(_preview(settings, log))
     try:
+        if dry_run:
+            sys.exit(_preview(settings, log))
         if once:
             sys.exit(single.run(settings, log, reload=not no_reload, force=force))
         sys.exit(Daemon(config, settings, log).run())

@@ -19,7 +19,6 @@ from reconciler import announce
 from reconciler.agenda import Agenda, Backoff
 from reconciler.notify import Supervisor
 from reconciler.observe.beneath import Unreadable
-from reconciler.publish.configuration import Configuration
 from reconciler.publish.lock import LockTimeoutError
 from reconciler.publish.protocol import Outcome, Standing
 from reconciler.publish.render import TemplateError
@@ -58,6 +57,9 @@ class Daemon:
         self._queue: queue.SimpleQueue[_Message] = queue.SimpleQueue()
         self._stopping = False
         self._configurer: threading.Thread | None = None
+        self._reread_for: str | None = None
+        """Why the settings are to be read again, as soon as nothing is under way."""
+        self._reloaded_at = -86400.0
 
     def run(self) -> int:
         """Run until a signal says stop; return the exit status."""
@@ -89,16 +91,19 @@ class Daemon:
         self._reconciler = Reconciler(settings)
         self._settings = settings
         self._agenda = Agenda(settings.timing)
-        self._retry = Backoff(0.5, settings.timing.resync)
+        self._retries: dict[str, Backoff] = {}
         self._reload_retry = Backoff(1.0, 30.0)
         self._full_at = 0.0  # now: watch first, then scan
         self._full_retry = Backoff(0.5, settings.timing.resync)
+        self._failing = False
         self._configure_at: float | None = None
         self._asked_at = 0.0
-        self._reloaded_at = -86400.0
+        self._trouble: str | None = None
         self._status_at: float | None = 0.0
         self._written_at = 0.0
+        self._status_every = _STATUS_EVERY
         self._held: str | None = None
+        self._blocked: str | None = None
         self._first = True
         self._supervisor = Supervisor(settings.state.directory)
         self._supervisor.prepare()
@@ -123,13 +128,13 @@ class Daemon:
         self._watch.stop()
         if self._configurer is not None:
             self._configurer.join(_STOP_WITHIN)
-        self._reconciler.write_status()
+        self._status_at = 0.0
+        self._write_status(time.monotonic())
         self._reconciler.close()
 
     def _reread(self, why: str) -> None:
         """Begin anew with the settings as they are; with the old ones if they are not usable."""
-        if self._configurer is not None:
-            self._configurer.join()
+        self._reread_for = None
         before = self._reconciler
         watch = self._watch
         try:
@@ -151,21 +156,21 @@ class Daemon:
             message = self._queue.get(timeout=timeout)
         except queue.Empty:
             return
-        reread = None
         while True:
-            reread = self._take(message) or reread
+            self._reread_for = self._take(message) or self._reread_for
             try:
                 message = self._queue.get_nowait()
             except queue.Empty:
                 break
-        if reread is not None and not self._stopping:
-            self._reread(reread)
+        # Not while a configuration is under way: how it ends is for those who began it.
+        if self._reread_for is not None and self._configurer is None and not self._stopping:
+            self._reread(self._reread_for)
 
     def _next_due(self) -> float | None:
         times = (
             self._full_at,
             self._agenda.next(),
-            None if self._configurer is not None else self._configure_at,
+            self._configure_due,
             self._status_at,
             self._beat_at,
         )
@@ -218,34 +223,37 @@ class Daemon:
             return
         if names is None:
             self._agenda.taken_all(now)
+            self._failing = False
             self._full_retry.reset()
             self._full_at = time.monotonic() + self._settings.timing.resync
             self._tidy()
         self._looked(found)
 
     def _failed(self, names: set[str] | None, now: float, message: str | None) -> None:
+        """Look again, and at all: a pass that ended half-way may have left anything undone."""
         if message is not None:
             self._log.error("pass.failed", message=message)
-        if names is None:
+        if names is None or not self._failing:
+            self._failing = True
             self._full_at = now + self._full_retry.delay()
-        else:
-            self._agenda.remind(names, now + self._retry.delay())
 
     def _looked(self, found: Look) -> None:
         announce.look(self._log, found, self._reconciler, held_before=self._held, first=self._first)
         self._first = False
         now = time.monotonic()
-        self._held = found.plan.held_text
+        if self._reconciler.blocked_text not in {None, self._blocked}:
+            self._log.error("generation.blocked", message=self._reconciler.blocked_text)
+        self._held, self._blocked = found.plan.held_text, self._reconciler.blocked_text
         for name, at in found.rechecks.items():
             self._agenda.remind([name], at)
-        if found.retry:
-            self._agenda.remind(found.retry, now + self._retry.delay())
-        else:
-            self._retry.reset()
+        most = self._settings.timing.resync
+        self._retries = {n: self._retries.get(n, Backoff(0.5, most)) for n in found.retry}
+        for name, backoff in self._retries.items():
+            self._agenda.remind([name], now + backoff.delay())
         if found.changed or found.told:
-            self._status_at = max(now, self._written_at + _STATUS_EVERY)
+            self._status_at = max(now, self._written_at + self._status_every)
         if found.configuration is not None:
-            self._ask(found.configuration, now)
+            self._ask(now)
         elif self._configure_at is None and self._reconciler.unverified:
             self._configure_at = now
 
@@ -266,23 +274,28 @@ class Daemon:
 
     # ---- configuring -----------------------------------------------------------------------
 
-    def _ask(self, wanted: Configuration, now: float) -> None:
+    def _ask(self, now: float) -> None:
         """Have the configuration published: soon, with what else comes, and not too often."""
-        if wanted.digest == self._reconciler.refused:
-            return
         timing = self._settings.timing
         if self._configure_at is None:
             self._asked_at = now
+        self._configure_at = min(now + timing.quiet, self._asked_at + timing.max_wait)
+
+    @property
+    def _configure_due(self) -> float | None:
+        if self._configure_at is None or self._configurer is not None:
+            return None
         # A reload is a cost that everybody pays: twenty times as long without as with.
-        spaced = self._reloaded_at + max(timing.reload_interval, 20 * self._reconciler.stall)
-        self._configure_at = max(spaced, min(now + timing.quiet, self._asked_at + timing.max_wait))
+        pause = max(self._settings.timing.reload_interval, 20 * self._reconciler.stall)
+        return max(self._configure_at, self._reloaded_at + pause)
 
     def _configure(self, now: float) -> None:
-        if self._configure_at is None or self._configure_at > now or self._configurer is not None:
+        due = self._configure_due
+        if due is None or due > now:
             return
         self._configure_at = None
         wanted = self._reconciler.wanted()
-        if wanted is not None and wanted.digest == self._reconciler.refused:
+        if wanted is None and not self._reconciler.unverified:
             return
         reconciler = self._reconciler
 
@@ -300,12 +313,14 @@ class Daemon:
     def _configured(self, outcome: Outcome | Exception) -> None:
         self._configurer = None
         now = time.monotonic()
-        self._status_at = max(now, self._written_at + _STATUS_EVERY)
+        self._status_at = max(now, self._written_at + self._status_every)
         if isinstance(outcome, Exception):
             self._log.error("generation.failed", message=str(outcome))
             self._configure_at = now + self._reload_retry.delay()
             return
-        announce.outcome(self._log, outcome)
+        if outcome.message is None or outcome.message != self._trouble:
+            announce.outcome(self._log, outcome)  # the same trouble is told once
+        self._trouble = outcome.message
         try:
             self._agenda.remind(self._reconciler.note(outcome), now)
         except OSError as error:  # it is written with the next one
@@ -314,7 +329,7 @@ class Daemon:
             self._reloaded_at = now
         if outcome.standing is Standing.CONVERGED:
             self._reload_retry.reset()
-        elif outcome.standing is not Standing.PUT_BACK:
+        else:
             self._configure_at = now + self._reload_retry.delay()
 
     def _beat(self, now: float) -> None:
@@ -330,10 +345,12 @@ class Daemon:
         if self._status_at is None or self._status_at > now:
             return
         self._status_at = None
-        self._written_at = now
         try:
             self._reconciler.write_status()
+            self._written_at = time.monotonic()
+            # With ten thousand accounts it takes a fifth of a second: no more of that than 5 %.
+            self._status_every = max(_STATUS_EVERY, 20 * (self._written_at - now))
             self._supervisor.tell(STATUS=self._reconciler.summary)
         except OSError as error:
             self._log.error("status.failed", message=f"{error.strerror}: {error.filename}")
-            self._status_at = now + self._retry.delay()
+            self._status_at = now + 10 * _STATUS_EVERY

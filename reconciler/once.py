@@ -49,7 +49,8 @@ def run(settings: Settings, log: Any, *, reload: bool = True, force: bool = Fals
         log.error("templates.unusable", message=str(error))
         return Exit.CONFIG_TEST
     try:
-        return _pass(reconciler, log, reload=reload, force=force)
+        with reconciler.lock.hold():  # the steps of one pass, with nobody between them
+            return _pass(reconciler, log, reload=reload, force=force)
     except LockTimeoutError as error:
         log.error("pass.locked_out", message=str(error))
         return Exit.LOCKED
@@ -78,7 +79,7 @@ def _pass(reconciler: Reconciler, log: Any, *, reload: bool, force: bool) -> Exi
     status = _OF[ended.standing]
     if status is Exit.CONVERGED and found.failed:
         return Exit.UNEXPECTED
-    return Exit.HELD if status is Exit.CONVERGED and found.plan.held else status
+    return Exit.HELD if status is Exit.CONVERGED and reconciler.held else status
 
 
 def preview(settings: Settings) -> Iterator[str]:

@@ -12,13 +12,14 @@ kept here between passes is a cache of what the disk says, or can be observed ag
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from reconciler.decide.plan import BRAKE_WINDOW, Change, Plan, calculate
+from reconciler.decide.plan import BRAKE_WINDOW, Change, Plan, calculate, counts
 from reconciler.decide.roster import Candidate, Census
 from reconciler.decide.verdict import Context, judge
 from reconciler.model import App, Home, News, Standing, State, Verdict
@@ -86,7 +87,7 @@ class Reconciler:
         self._pages = PageFiles(state)
         self.generations = Generations(state)
         self._book = Book(state)
-        self._lock = PassLock(f"{state}/lock", timeout=settings.apache.timeout)
+        self.lock = PassLock(f"{state}/lock", timeout=settings.apache.timeout)
         self._raw: dict[str, Verdict] = {}
         """What each account's own facts say; `_settled` adds what the roster says."""
         self._bases: dict[str, tuple[Home, App | None]] = {}
@@ -94,9 +95,14 @@ class Reconciler:
         self._unresolved: set[str] = set()
         """Accounts that the database does not name just now, whose stanza stays."""
         self._held: set[str] = set()
+        self._whole = False
+        """Everybody was looked at once: before that, who is missing is not known to be gone."""
         self._served: dict[str, App] = {}
         self.entries = status.read(self._pages.read_status()).accounts
         self.held_text: str | None = None
+        """Why withdrawals wait, or None."""
+        self.blocked_text: str | None = None
+        """Why a configuration that differs is not published, or None."""
 
     def close(self) -> None:
         """End the helpers."""
@@ -132,8 +138,12 @@ class Reconciler:
         if dry_run:
             return self._look(names, grace, force, dry_run, drop_unresolved)
         self._prepare()
-        with self._lock.hold():
-            return self._look(names, grace, force, dry_run, drop_unresolved)
+        with self.lock.hold():
+            try:
+                return self._look(names, grace, force, dry_run, drop_unresolved)
+            except BaseException:
+                self._bases.clear()  # what was judged was not all done: judge it anew
+                raise
 
     def _look(
         self,
@@ -144,6 +154,7 @@ class Reconciler:
         drop_unresolved: bool,
     ) -> Look:
         started = time.monotonic()
+        self._book.refresh()
         rewritten = self._observer.accounts.refresh()
         if names is None:  # 2
             self._served = self._sets.everyone_served()
@@ -168,7 +179,8 @@ class Reconciler:
             force=force,
         )
         self._let_go(gone, plan)
-        if self._render(touched) or rendered or treated or names is None or force:
+        dirty = self._render(touched) or rendered or treated or force
+        if names is None or (dirty and self._whole):
             wanted = self._wanted(drop_unresolved=drop_unresolved)
         else:
             wanted = None
@@ -178,6 +190,7 @@ class Reconciler:
         stale = self.entries.keys() - self._raw.keys() if names is None else set(gone)
         told, rejected = self._tell(finals, stale, plan)
         self._book.save()
+        self._whole |= names is None
         unknown = {v.name for v in finals if v.reason and v.reason.news is News.UNKNOWN}
         for name in {*failed, *unknown, *self._held}:  # not as they ought to be: judge them anew
             self._bases.pop(name, None)
@@ -194,7 +207,10 @@ class Reconciler:
 
     def wanted(self) -> Configuration | None:
         """Return what ought to be current and is not, as far as is known now."""
-        return self._wanted(drop_unresolved=False)
+        wanted = self._wanted(drop_unresolved=False) if self._whole else None
+        if wanted is not None and self._publisher().is_refused(wanted, self._book.ledger):
+            return None
+        return wanted
 
     def _everyone(self) -> set[str]:
         found = set(self._observer.names())
@@ -214,7 +230,7 @@ class Reconciler:
         """Judge each; return those whose facts are new, and those that are no accounts any more."""
         altered, gone = set(), []
         for name in names:
-            home, origin = self._observer.observe(name, self._book.ledger.origin)
+            home, origin = self._facts(name)
             before = self._raw.get(name)
             basis = (home, self._served.get(name))
             if before is not None and self._bases.get(name) == basis and not before.keep:
@@ -238,12 +254,25 @@ class Reconciler:
                 self._unresolved.add(name)
             if verdict is None:
                 gone.append(name)
+                if home.standing is Standing.ABSENT:  # its home alone may be back tomorrow
+                    self._book.forget(name)
                 continue
             self._raw[name] = verdict
             if origin is not None:
                 self._book.found(name, origin, script=bool(home.scripts))
             self._census.note(name, self._candidate(name))
         return altered, gone
+
+    def _facts(self, name: str) -> tuple[Home, str | None]:
+        """Observe one account; whatever goes wrong with it is that account's, and nobody else's."""
+        served = self._served.get(name)
+        base = f"{self.settings.homes.root}/{name}/"
+        script = served.script.removeprefix(base) if served else None
+        try:
+            return self._observer.observe(name, self._book.ledger.origin, script)
+        except Exception as error:  # noqa: BLE001  a student's input found a fault of ours
+            trouble = f"{type(error).__name__}: {error}"
+            return Home(name, Standing.UNKNOWN, trouble=trouble[:200]), None
 
     def _candidate(self, name: str) -> Candidate | None:
         verdict = self._raw.get(name)
@@ -262,7 +291,6 @@ class Reconciler:
         for name in set(gone) - held:
             self._raw.pop(name, None)
             self._bases.pop(name, None)
-            self._book.forget(name)
         for name in {*gone, *held}:
             self._census.note(name, self._candidate(name))
         self._census.take(self._left_out)
@@ -304,7 +332,16 @@ class Reconciler:
         if published is not None and published.files == wanted.files:
             return None
         # Naming an account that does not resolve is fatal to Apache at its next start.
-        return None if any(map(self._stanzas.has, self._unresolved & names)) else wanted
+        waiting = sorted(name for name in self._unresolved & names if self._stanzas.has(name))
+        self.blocked_text = (
+            (waiting
+            and (
+                f"the configuration waits, as the account database does not name {waiting[0]}"
+                + (f" and {len(waiting) - 1} more" if waiting[1:] else "")
+            ))
+            or None
+        )
+        return None if waiting else wanted
 
     def _apply(self, plan: Plan) -> dict[str, str]:
         failed = {}
@@ -319,7 +356,8 @@ class Reconciler:
                     self._write_page(change.account)  # before its link goes
                     self._sets.withdraw(change.account)
                     self._served.pop(change.account, None)
-                    self._book.withdrew(change.account)
+                    if counts(change):
+                        self._book.withdrew(change.account)
                 self._sets.prune(change.account, before=before)
             except OSError as error:
                 failed[change.account] = f"{error.strerror}: {error.filename}"
@@ -352,8 +390,11 @@ class Reconciler:
         return differs, news
 
     def _write_page(self, name: str) -> None:
+        """Write what an account's URL says; a full disk must not keep its app up."""
         if name in self._raw and self._raw[name].account is not None:
-            self._pages.write(name, pages.account(self._settled(name), self.settings))
+            page = pages.account(self._settled(name), self.settings)
+            with contextlib.suppress(OSError):  # the next resync writes it
+                self._pages.write(name, page)
 
     def _refresh_served(self, names: Iterable[str]) -> None:
         for name in names:
@@ -385,15 +426,8 @@ class Reconciler:
             OSError, LockTimeoutError: as for `look`.
         """
         ledger = msgspec.structs.replace(self._book.ledger)
-        accounts = Accounts()  # as they are now, and by this thread alone
-        accounts.refresh()
-        publisher = Publisher(
-            self.generations,
-            self._server,
-            timeout=self.settings.apache.timeout,
-            resolves=lambda name: accounts.find(name, {})[0] is Standing.FOUND,
-        )
-        with self._lock.hold():
+        publisher = self._publisher()
+        with self.lock.hold():
             if wanted is None:
                 outcome = publisher.converge(ledger)
             else:
@@ -404,20 +438,25 @@ class Reconciler:
         """Remember how it ended; return accounts to look at again, since they are quarantined."""
         if outcome.ledger is not None:
             self._book.served(outcome.ledger)
-        for name, why in outcome.quarantined.items():
-            self._book.quarantine(name, self._stanzas.digest(name), why)
+        for name, held in outcome.quarantined.items():
+            self._book.quarantine(name, held)
         self._book.save()
         return set(outcome.quarantined)
+
+    def _publisher(self) -> Publisher:
+        accounts = Accounts()  # as they are now, and by this thread alone
+        accounts.refresh()
+        return Publisher(
+            self.generations,
+            self._server,
+            timeout=self.settings.apache.timeout,
+            resolves=lambda name: accounts.find(name, {})[0] is Standing.FOUND,
+        )
 
     @property
     def unverified(self) -> bool:
         """Whether what is current was not yet seen to be served."""
-        return self.generations.current() != self._book.ledger.verified
-
-    @property
-    def refused(self) -> str | None:
-        """The digest of a configuration that Apache took and did not serve."""
-        return self._book.ledger.refused
+        return self.generations.current() != self._book.ledger.seen
 
     @property
     def stall(self) -> float:
@@ -433,25 +472,28 @@ class Reconciler:
 
     def prune(self) -> None:
         """Remove what nothing points to (step 10)."""
-        with self._lock.hold():
+        with self.lock.hold():
             verified = self._book.ledger.verified
             spare = frozenset() if verified is None else frozenset({verified})
             self.generations.prune(keep=self.settings.state.keep_generations, spare=spare)
             self._sets.prune_all()
             self._pages.prune(set(self._raw) - set(self._served))
 
+    @property
+    def held(self) -> str | None:
+        """What waits for somebody, or something: the `held` of the status."""
+        return self.held_text or self.blocked_text
+
     def write_status(self) -> None:
         """Write `status.json` and the overview."""
         generation = self.generations.current()
-        self._pages.write_status(
-            status.encode(self.entries, generation=generation, held=self.held_text)
-        )
+        self._pages.write_status(status.encode(self.entries, generation=generation, held=self.held))
         if self.settings.pages.dashboard:
             self._pages.write_dashboard(
                 pages.dashboard(
                     self.entries,
                     generation=generation,
-                    held=self.held_text,
+                    held=self.held,
                     time=status.now_text(),
                 )
             )

@@ -22,8 +22,11 @@ Count = Annotated[int, Meta(ge=1)]
 Absolute = Annotated[str, Meta(pattern=r"^/[^\x00-\x1f\x7f\"\\]*\Z")]
 """A path that the configuration of Apache will quote."""
 UrlPath = Annotated[str, Meta(pattern=r"^(/[A-Za-z0-9_~-][A-Za-z0-9_.~-]*)+\Z")]
-Within = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]*(/[A-Za-z0-9_.+-]+)*\Z")]
-"""A path below a home."""
+Within = Annotated[
+    str,
+    Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]*(/(?!\.{1,2}(/|\Z))[A-Za-z0-9_.+-]+)*\Z"),
+]
+"""A path below a home, without `.` and `..`."""
 Words = Annotated[list[str], Meta(min_length=1)]
 
 

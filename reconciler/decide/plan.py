@@ -79,10 +79,10 @@ def calculate(
             wanted.append(change)
     wanted += [Change(name, "app.withdrawn", None) for name in gone if name in served]
     wanted.sort(key=lambda change: change.account)
-    braked = [change for change in wanted if _counts(change)]
+    braked = [change for change in wanted if counts(change)]
     if force or not _too_many(len(braked) + recent, len(served) + recent, safety):
         return Plan(tuple(wanted), ())
-    return Plan(tuple(change for change in wanted if change not in braked), tuple(braked))
+    return Plan(tuple(change for change in wanted if not counts(change)), tuple(braked))
 
 
 def _change(verdict: Verdict, now: App | None) -> Change | None:
@@ -98,7 +98,8 @@ def _change(verdict: Verdict, now: App | None) -> Change | None:
     return Change(verdict.name, event, app)
 
 
-def _counts(change: Change) -> bool:
+def counts(change: Change) -> bool:
+    """Whether a change is a withdrawal of the kind that the brake counts."""
     if change.app is not None:
         return False
     reason = change.reason

@@ -86,12 +86,12 @@ def enroll(
         (candidate for candidate in able if candidate.first_script is not None),
         key=lambda candidate: (candidate.first_script, candidate.name),
     )
-    for late in queue[budget:]:
-        refused[late.name] = reject(
-            "over-budget",
-            why=f"the server has room for {budget} apps, and all of it is taken",
-            mend="ask the administrator to raise `budget` under [daemons], or to free a place",
-        )
+    full = reject(
+        "over-budget",
+        why=f"the server has room for {budget} apps, and all of it is taken",
+        mend="ask the administrator to raise `budget` under [daemons], or to free a place",
+    )
+    refused |= {late.name: full for late in queue[budget:]}
     return Roster(frozenset(candidate.name for candidate in queue[:budget]), refused)
 
 

@@ -95,7 +95,10 @@ class Accounts:
             return Standing.ABSENT, None, None
         found = self._group_of(row)
         if found is None:
-            return Standing.UNKNOWN, None, None
+            # The file's gid has no group, and Apache could not start with it; a service's may only
+            # have gone down between two questions.
+            gone = Standing.ABSENT if row.origin == "files" else Standing.UNKNOWN
+            return gone, None, None
         group, private = found
         account = Account(row.name, row.uid, row.gid, row.home, group, private)
         return Standing.FOUND, account, row.origin
@@ -120,9 +123,6 @@ class Accounts:
             try:
                 found = grp.getgrgid(row.gid)
             except (KeyError, OSError):
-                if row.origin == "service":
-                    return None  # perhaps the service is going down between two questions
-                # A gid that no group has is a number that Apache cannot resolve either.
                 return None
             entry = (found.gr_name, frozenset(found.gr_mem))
         name, members = entry
@@ -149,7 +149,8 @@ def _fields(path: str) -> Iterable[list[str]] | None:
         return None
     if len(data) > _LIMIT:
         return None
-    return (line.split(":") for line in data.decode("utf-8", "surrogateescape").splitlines())
+    # By newlines alone, as everybody else reads it: a comment may hold U+2028.
+    return (line.split(":") for line in data.decode("utf-8", "surrogateescape").split("\n"))
 
 
 def _read_passwd(path: str) -> dict[str, Row] | None:

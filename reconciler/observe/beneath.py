@@ -32,11 +32,23 @@ def open_directory(name: str, *, at: int | None = None) -> int | None:
     return _open(name, at, os.O_DIRECTORY)
 
 
+def open_root(path: str) -> int:
+    """Return a descriptor of the root of the homes: the administrator's, so it may be a link.
+
+    Raises:
+        Unreadable: it is not there, or could not be opened.
+    """
+    try:
+        return os.open(path, _FLAGS & ~os.O_NOFOLLOW | os.O_DIRECTORY)
+    except OSError as error:
+        raise Unreadable(f"{path}: {_said(error)}") from error
+
+
 def open_file(name: str, *, at: int) -> int | None:
     """Return a descriptor of `name` if it is a regular file, else None.
 
-    It is looked at before it is opened: opening a device can have effects of its own. What is
-    opened is looked at once more, since the two may differ.
+    Look before: opening a device can have effects of its own. What is opened is looked at here
+    once more, since the two may differ.
 
     Raises:
         Unreadable: as for `open_directory`.
@@ -157,6 +169,16 @@ class Tree:
                 return False
             found = self.look(name, f"{directory}/{name}".lstrip("/"), at=descriptor)
             return found is not None and found.kind == "file"
+
+    def is_there(self, path: str) -> bool:
+        """Whether there is anything of that path, with no link on the way.
+
+        Raises:
+            Unreadable: it could not be told.
+        """
+        directory, _, name = path.rpartition("/")
+        with self.walk(directory) as (_, descriptor):
+            return descriptor is not None and self.look(name, path, at=descriptor) is not None
 
     def is_directory(self, path: str) -> bool:
         """Whether there is such a directory, with no link on the way.

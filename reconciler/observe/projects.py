@@ -117,12 +117,16 @@ def read_wishes(home: Tree, account: Account) -> Wishes:
     if file is None:
         return Wishes()
     nodes = (top, file)
-    if file.kind != "file" or file.uid != account.uid or file.size > _WISHES_LIMIT:
+    if file.kind != "file":
         return Wishes(nodes)
     fd = beneath.open_file(WISHES, at=home.descriptor)
     if fd is None:
         return Wishes(nodes)
     try:
+        opened = beneath.node(WISHES, os.fstat(fd))  # what was opened, whatever it was
+        nodes = (top, opened)
+        if opened.uid != account.uid or opened.links != 1 or opened.size > _WISHES_LIMIT:
+            return Wishes(nodes)
         data = beneath.read(fd, _WISHES_LIMIT)
     finally:
         os.close(fd)
@@ -137,6 +141,8 @@ def read_wishes(home: Tree, account: Account) -> Wishes:
         return Wishes(nodes, Fault("syntax-error", line, str(error)))
     except RecursionError:
         return Wishes(nodes, Fault("syntax-error", 1, "too deeply nested"))
+    except ValueError as error:  # a number of thousands of digits, a date of month 13
+        return Wishes(nodes, Fault("syntax-error", 1, str(error)[:200]))
     return _wishes(nodes, document, data.decode())
 
 

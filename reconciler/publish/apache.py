@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
+import hashlib
 import http.client
 import os
 import ssl
@@ -91,6 +93,24 @@ class Server:
         except (OSError, ValueError):
             return False
         return comm in {"apache2", "httpd"} and rest.split()[0] not in "ZX"
+
+    def fingerprint(self) -> str:
+        """Return what Apache's own side is: its process, its configuration's files, whom to ask.
+
+        A refusal holds for just this. It is no judgement of what the files say.
+        """
+        digest = hashlib.sha256(
+            f"{self._settings.verify_url} {self._settings.verify_host}".encode()
+        )
+        with contextlib.suppress(OSError), open(self._settings.pid_file, "rb") as stream:
+            digest.update(stream.read(32))
+        ours = set(INCLUDES.values())
+        for where, _, names in os.walk(self._settings.confdir):
+            for name in sorted(set(names) - ours):
+                with contextlib.suppress(OSError):
+                    status = os.stat(f"{where}/{name}")
+                    digest.update(f"{where}/{name} {status.st_mtime_ns} {status.st_ino}".encode())
+        return digest.hexdigest()[:32]
 
     def reload(self) -> None:
         """Ask for a graceful reload.

@@ -60,6 +60,11 @@ class Configuration:
         return texts
 
 
+def digest_of(stanza: Stanza) -> str:
+    """Return what stands for one account's text in a quarantine."""
+    return hashlib.sha256("\0".join(stanza).encode()).hexdigest()[:32]
+
+
 BLANK_DIGEST = _BLANK
 
 

@@ -72,6 +72,15 @@ def read(path: str, *, limit: int) -> bytes | None:
     return data if len(data) <= limit else None
 
 
+def stamp(path: str) -> tuple[int, ...] | None:
+    """Return what differs when another process has written the file; None where it is absent."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
 def sync_directory(path: str) -> None:
     """Make the names in a directory outlive a power cut."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

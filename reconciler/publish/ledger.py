@@ -32,11 +32,14 @@ class Ledger(msgspec.Struct):
     quarantined: dict[str, Quarantine] = {}
     refused: str | None = None
     """The digest of a configuration that Apache took and did not serve."""
+    refused_by: str = ""
+    """What Apache's own side was then: a change of it is a reason to try again."""
     verified: int | None = None
-    """The last generation that Apache was seen to serve."""
+    """The last generation that Apache was seen to serve: what is gone back to."""
+    seen: int | None = None
+    """The generation that it was seen to serve when it was last looked at; None: unknown."""
     stall: float = 0.0
     """Seconds that the last reload took until it was seen."""
-    reloaded_at: float = 0.0
 
 
 class Book:
@@ -45,6 +48,16 @@ class Book:
     def __init__(self, state: str) -> None:
         self._path = f"{state}/ledger.json"
         self._touched = False
+        self._stamp: tuple[int, ...] | None = None
+        self.ledger = Ledger()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read the file again if another process wrote it."""
+        stamp = files.stamp(self._path)
+        if stamp is None or stamp == self._stamp:
+            return
+        self._stamp = stamp
         try:
             data = files.read(self._path, limit=_LIMIT) or b""
             self.ledger = msgspec.json.decode(data, type=Ledger)
@@ -54,7 +67,10 @@ class Book:
     def save(self) -> None:
         """Write the ledger, if anything was noted."""
         if self._touched:
-            files.write(self._path, msgspec.json.encode(self.ledger), mode=0o600)
+            data = msgspec.json.encode(self.ledger)
+            # A power cut may cost the last notes, whose loss the next pass repairs.
+            files.write(self._path, data, mode=0o600, durable=False)
+            self._stamp = files.stamp(self._path)
             self._touched = False
 
     def found(self, name: str, origin: str, *, script: bool) -> None:
@@ -87,9 +103,9 @@ class Book:
             self._touched = True
         return {name for _, name in recent}
 
-    def quarantine(self, name: str, stanza: str, why: str) -> None:
-        """Apache refuses this text."""
-        self.ledger.quarantined[name] = Quarantine(stanza, why)
+    def quarantine(self, name: str, held: Quarantine) -> None:
+        """Apache refuses an account's text."""
+        self.ledger.quarantined[name] = held
         self._touched = True
 
     def release(self, name: str, stanza: str) -> bool:
@@ -103,7 +119,7 @@ class Book:
 
     def served(self, outcome: Ledger) -> None:
         """Take over what a publication of configuration, given a copy, has noted in it."""
-        for name in ("refused", "verified", "stall", "reloaded_at"):
+        for name in ("refused", "refused_by", "verified", "seen", "stall"):
             noted = getattr(outcome, name)
             self._touched |= noted != getattr(self.ledger, name)
             setattr(self.ledger, name, noted)

@@ -17,11 +17,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from reconciler.publish import configuration
 from reconciler.publish.apache import Server, Sight, TestUnavailableError
 from reconciler.publish.command import CommandError
 from reconciler.publish.configuration import Configuration
 from reconciler.publish.generations import Generations
-from reconciler.publish.ledger import Ledger
+from reconciler.publish.ledger import Ledger, Quarantine
 
 _MAX_TESTS = 64
 """Configuration tests in one search: three accounts at fault of a thousand take about 40."""
@@ -48,8 +49,8 @@ class Outcome:
     published: bool = False
     """A new generation is current."""
     reloaded: bool = False
-    quarantined: Mapping[str, str] = field(default_factory=dict)
-    """Account → what Apache says of its stanza: new ones of this publication."""
+    quarantined: Mapping[str, Quarantine] = field(default_factory=dict)
+    """Account → the text that Apache refuses, and why: new ones of this publication."""
     message: str | None = None
     """What went wrong, when it did."""
     took_ms: float = 0.0
@@ -80,6 +81,10 @@ class Publisher:
         now = None if number is None else self._generations.read(number)
         return now is not None and now.files == wanted.files
 
+    def is_refused(self, wanted: Configuration, ledger: Ledger) -> bool:
+        """Whether this server, as it is, took this configuration before and did not serve it."""
+        return wanted.digest == ledger.refused and ledger.refused_by == self._server.fingerprint()
+
     def publish(self, wanted: Configuration, ledger: Ledger, *, reload: bool) -> Outcome:
         """Carry out steps 5 to 9, and note in `ledger` what must be remembered.
 
@@ -87,11 +92,11 @@ class Publisher:
             OSError: the state directory cannot be written; what was live stays.
         """
         started = time.monotonic()
-        if wanted.digest == ledger.refused:
+        if self.is_refused(wanted, ledger):
             return Outcome(
                 Standing.PUT_BACK,
                 self._generations.current(),
-                message="this configuration was refused before, and has not changed",
+                message="this configuration was refused before, and nothing has changed since",
             )
         if self.is_current(wanted):
             return self.converge(ledger) if reload else self._done(started)
@@ -101,6 +106,9 @@ class Publisher:
         except TestUnavailableError as error:
             self._generations.discard(number)
             return self._refused(str(error))
+        except OSError:  # a full disk: no numbered leftover for each try
+            self._generations.discard(number)
+            raise
         if tested is None:
             return self._refused(fault or "")
         if tested is not wanted:
@@ -131,7 +139,7 @@ class Publisher:
         if not self._server.running():
             return self._stopped(number)
         if self._server.look(now.digest, timeout=self._timeout) is Sight.SERVED:
-            ledger.verified = number
+            ledger.verified = ledger.seen = number
             return self._done(started)
         return self._serve(number, now, ledger)
 
@@ -143,12 +151,12 @@ class Publisher:
             self._server.reload()  # 8
         except CommandError as error:
             return Outcome(Standing.NOT_RELOADED, number, message=f"reload failed: {error}")
-        ledger.reloaded_at = time.time()
+        ledger.seen = None
         allow = max(self._timeout, 5 * ledger.stall)
         sight = self._server.await_sight(wanted.digest, allow=allow)  # 9
         if sight is Sight.SERVED:
             ledger.stall = time.monotonic() - started
-            ledger.verified = number
+            ledger.verified = ledger.seen = number
             ledger.refused = None
             return Outcome(Standing.CONVERGED, number, reloaded=True, took_ms=ledger.stall * 1e3)
         if sight is Sight.SILENT and self._server.running():
@@ -160,34 +168,37 @@ class Publisher:
         self, number: int, refused: Configuration, ledger: Ledger, sight: Sight
     ) -> Outcome:
         """Return to the last verified generation, less the accounts that are gone since."""
-        ledger.refused = refused.digest
-        back = ledger.verified
-        good = None if back is None or back == number else self._generations.read(back)
-        if good is not None:
-            alive = good.only(name for name in good.stanzas if self._resolves(name))
-            back = back if len(alive.stanzas) == len(good.stanzas) else None
-            back = self._generations.create(alive) if back is None else back
-            ledger.verified = back
-        else:
-            back = ledger.verified = None
-        self._generations.switch(back)
-        died = sight is Sight.SILENT
+        ledger.refused, ledger.refused_by = refused.digest, self._server.fingerprint()
+        ledger.seen = None
         message = (
             "Apache ended at the reload"
-            if died
+            if sight is Sight.SILENT
             else f"Apache was reloaded, and {self._server.marker(refused.digest)} is not served: "
             "is `IncludeOptional django.conf` in the site that `verify_url` asks?"
         )
-        if not died:
+        back = ledger.verified
+        good = None if back is None or back == number else self._generations.read(back)
+        if good is None:
+            back = ledger.verified = None
+        else:
+            alive = good.only(name for name in good.stanzas if self._resolves(name))
+            if len(alive.stanzas) < len(good.stanzas):
+                good, back = alive, self._generations.create(alive)
+        self._generations.switch(back)
+        if sight is not Sight.SILENT:
             try:
                 self._server.reload()
             except CommandError as error:
                 message += f"; and the reload of what was put back failed: {error}"
+            if good is not None:
+                seen = self._server.await_sight(good.digest, allow=self._timeout)
+                ledger.seen = back if seen is Sight.SERVED else None
+                ledger.verified = back if seen is Sight.SERVED else ledger.verified
         return Outcome(Standing.PUT_BACK, back, reloaded=True, message=message)
 
     def _test(
         self, number: int, wanted: Configuration
-    ) -> tuple[Configuration | None, dict[str, str], str | None]:
+    ) -> tuple[Configuration | None, dict[str, Quarantine], str | None]:
         """Return what passes, with the accounts left out of it; or None and why."""
         fault = self._server.test(self._generations.path(number))
         if fault is None:
@@ -205,10 +216,14 @@ class Publisher:
         suspects = sorted(set(wanted.stanzas) - set(trusted))
         if self._tested(wanted.only(trusted)) is not None:
             return None, {}, fault  # a head's, or the server's own: nobody's
-        quarantined = self._bisect(wanted, set(trusted), suspects)
-        if quarantined is None:
+        guilty = self._bisect(wanted, set(trusted), suspects)
+        if guilty is None:
             return None, {}, fault
-        return wanted.only(set(wanted.stanzas) - set(quarantined)), quarantined, None
+        quarantined = {
+            name: Quarantine(configuration.digest_of(wanted.stanzas[name]), why)
+            for name, why in guilty.items()
+        }
+        return wanted.only(set(wanted.stanzas) - set(guilty)), quarantined, None
 
     def _bisect(
         self, wanted: Configuration, sound: set[str], suspects: list[str]
@@ -239,8 +254,8 @@ class Publisher:
                 return None
         return found
 
-    def _tested(self, configuration: Configuration) -> str | None:
-        number = self._generations.create(configuration)
+    def _tested(self, staged: Configuration) -> str | None:
+        number = self._generations.create(staged)
         try:
             return self._server.test(self._generations.path(number))
         finally:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection
 
 from reconciler.model import Account, App
 from reconciler.publish.apache import Server
-from reconciler.publish.configuration import Configuration, Stanza
+from reconciler.publish.configuration import Configuration, Stanza, digest_of
 from reconciler.publish.render import TemplateError, Templates
 
 
@@ -52,7 +51,7 @@ class Stanzas:
 
     def digest(self, name: str) -> str:
         """Return what stands for the account's text in a quarantine."""
-        return hashlib.sha256("\0".join(self._texts.get(name, ())).encode()).hexdigest()[:32]
+        return digest_of(self._texts.get(name, ()))
 
     def configuration(self, names: Collection[str]) -> Configuration:
         """Return the whole text for these accounts.

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,15 @@ if TYPE_CHECKING:
 BEFORE = Path("/root/before")
 SET = "[daemons.options]\nmaximum-requests = {}\n"
 """Another number is another configuration, so that no run finds its own already served."""
+RUN = """\
+import sys
+from reconciler.cli import main
+print("ready", flush=True)
+sys.stdin.readline()
+sys.argv = ["slp-reconciler", "--once"]
+main()
+"""
+"""`slp-reconciler --once`, which strace joins when all is imported: that is most of its calls."""
 NAMES = ("rename", "symlink", "mkdir", "unlink", "unlinkat", "rmdir")
 REST = ("fchmod", "lchown", "vfork", "connect")
 """A file that was just created, a command about to run, the verification.
@@ -97,14 +107,22 @@ class World:
 
     def strace(self, *options: str) -> int:
         """Run `--once` under strace; helpers are not followed. Returns the status."""
-        command = ["strace", "-y", "-s", "256", "-o", "/root/calls", *options]
-        return subprocess.run(
-            [*command, str(self.program.executable), "--once"],
-            env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-        ).returncode
+        program = subprocess.Popen(
+            [sys.executable, "-c", RUN],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        assert program.stdin
+        assert program.stdout
+        assert "ready\n" == program.stdout.readline()
+        command = ["strace", "-y", "-s", "256", "-o", "/root/calls", "-p", str(program.pid)]
+        with subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True) as strace:
+            assert strace.stderr
+            assert "attached" in strace.stderr.readline()
+            program.communicate("go\n", timeout=60)
+        return program.returncode
 
     def steps(self, calls: tuple[str, ...]) -> list[tuple[str, int]]:
         """Let one pass through, and return which calls of it, and the how-manieth, change things.

@@ -154,15 +154,15 @@ for turn in range({TIMES}):
     new = text.replace("start", f"turn {{turn}}", 1).encode()
     beside = path + ".vsctmp" if atomic else path
     fd = os.open(beside, os.O_WRONLY | os.O_CREAT | (0 if atomic else os.O_TRUNC), 0o644)
-    time.sleep(0.005)
+    time.sleep(0.01)
     os.write(fd, new[:40])
-    time.sleep(0.005)
+    time.sleep(0.01)
     os.write(fd, new[40:])
     os.fsync(fd)
     os.close(fd)
     if atomic:
         os.rename(beside, path)
-    time.sleep(0.02)
+    time.sleep(turn % 7 * 0.01)  # so that a look, 0.05 s after the last event, meets any state
 """
     homes.run("alice", "python3", "-c", save)
     edited(f"turn {TIMES - 1}")

@@ -34,10 +34,11 @@ def test_what_the_administrator_has_to_mend_says_so(
     root("cp -r --no-preserve=all fine ghost")
     root("useradd -r -M -d /home/slp/daemonish -u 400 daemonish; cp -a fine daemonish")
     root("usermod -d /home/elsewhere moved; chown root foreign; mv linked .linked")
-    root("ln -s .linked linked; sed -i '/^lost:/d' /etc/group /etc/gshadow")
+    root("ln -s .linked linked")
+    homes.write("lost", "mysite/static/a.txt", "")  # to be asked for as a user that is not there
     root("cp -a fine 'joe@school'; sed -n 's/^fine:/joe@school:/; s,slp/fine,slp/joe@school,p' "
          "/etc/passwd | grep '^joe@' >> /etc/passwd")  # fmt: skip
-    program.write_settings("[accounts.off]\nenabled = false\n")
+    program.write_settings("[accounts.off]\nenabled = false\n[apache]\nuser = 'no-such-user'\n")
 
     program.once()
 
@@ -48,7 +49,7 @@ def test_what_the_administrator_has_to_mend_says_so(
         "foreign": ("wrong-owner", "~ belongs to uid 0, not to foreign"),
         "linked": ("symlink", "~ is a symbolic link"),
         "off": ("disabled", "disabled off"),
-        "lost": ("unreadable", "/home/slp/lost could not be looked at"),
+        "lost": ("unreadable", "mysite/wsgi.py could not be looked at"),
         "joe@school": ("url-name", "joe@school is not a name"),
     }
     accounts = program.status()["accounts"]
@@ -68,7 +69,6 @@ def test_what_the_administrator_has_to_mend_says_so(
         assert f"ask the administrator: {command}" == fix
         root(command)
     root("rm linked; mv .linked linked")
-    root("groupadd -g $(id -g lost) lost")
     program.write_settings("")
     program.once()
 

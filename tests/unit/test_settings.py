@@ -126,6 +126,9 @@ def test_the_shipped_file_names_every_key() -> None:
         ("[accounts.bob]\n[accounts.alice]\nenable = true", ("alice", "enable")),
         ("[accounts.bob]\n[accounts.alice]\nenabled = 1", ("[accounts.alice] enabled",)),
         ("[accounts.alice]\nscript = '/etc/wsgi.py'", ("[accounts.alice] script",)),
+        ("[accounts.alice]\nscript = 'a/../b/wsgi.py'", ("[accounts.alice] script",)),
+        ("[accounts.alice]\nstatic = 'a/..'", ("[accounts.alice] static",)),
+        ("[accounts.alice]\nstatic = '../a'", ("[accounts.alice] static",)),
         ("[accounts.alice]\nurl = 'a/b'", ("[accounts.alice] url",)),
         ('[accounts.alice]\nurl = "shop\\n"', ("[accounts.alice] url",)),
         ("[accounts.alice]\nvirtualenv = 'a b'", ("[accounts.alice] virtualenv",)),
@@ -150,6 +153,12 @@ def test_a_file_that_is_named_must_be_there(tmp_path: Path) -> None:
         load(str(tmp_path))
     with pytest.raises(SettingsError, match="larger than"):
         load(write(tmp_path, "#" * (4 * 1024 * 1024 + 1)))
+
+
+def test_paths_below_a_home_may_have_dots(tmp_path: Path) -> None:
+    """A hidden directory is a place for static files; only `.` and `..` are none."""
+    text = "[accounts.a]\nstatic = 'a/.static/v1.2/..x'\nscript = 'a/b.c/wsgi.py'"
+    assert "a/.static/v1.2/..x" == load(write(tmp_path, text)).of("a").static
 
 
 def test_where_an_app_appears() -> None:
