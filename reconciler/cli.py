@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -136,4 +137,6 @@ def status(
 
 def main() -> None:
     """Run the console script."""
+    # Apache and the students' daemons read what is published, whatever umask root's shell has.
+    os.umask(0o022)
     cli(prog_name="slp-reconciler")

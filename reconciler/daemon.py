@@ -60,6 +60,9 @@ class Daemon:
         self._reread_for: str | None = None
         """Why the settings are to be read again, as soon as nothing is under way."""
         self._reloaded_at = -86400.0
+        self._ready = False
+        self._tried_all = False
+        self._has_configured = False
 
     def run(self) -> int:
         """Run until a signal says stop; return the exit status."""
@@ -72,13 +75,14 @@ class Daemon:
             self._log.error("templates.unusable", message=str(error))
             return 3
         self._log.info("daemon.started", root=self._settings.homes.root)
-        self._supervisor.tell(READY="1", STATUS="first pass")
+        self._supervisor.tell(STATUS="first pass")
         while not self._stopping:
             self._receive()
             now = time.monotonic()
             self._look(now)
             self._configure(now)
             self._write_status(now)
+            self._say_ready()
             self._beat(now)
         self._supervisor.tell(STOPPING="1")
         self._end()
@@ -210,6 +214,7 @@ class Daemon:
             names = self._agenda.take(now)
             if not names:
                 return
+        self._tried_all |= names is None
         try:
             found = self._reconciler.look(
                 None if names is None else names - {""}, grace=self._settings.timing.grace
@@ -312,6 +317,7 @@ class Daemon:
 
     def _configured(self, outcome: Outcome | Exception) -> None:
         self._configurer = None
+        self._has_configured = True
         now = time.monotonic()
         self._status_at = max(now, self._written_at + self._status_every)
         if isinstance(outcome, Exception):
@@ -331,6 +337,19 @@ class Daemon:
             self._reload_retry.reset()
         else:
             self._configure_at = now + self._reload_retry.delay()
+
+    def _say_ready(self) -> None:
+        """Say so once everyone was looked at, and what that asks of Apache was tried.
+
+        Whoever is ordered after us finds what is published up to date. Where it cannot be done, as
+        with homes that do not answer or a stopped Apache, to have tried is all that can be waited
+        for: it is tried again, and a start that fails would mend nothing.
+        """
+        quiet = self._configure_at is None and self._configurer is None
+        if self._ready or not self._tried_all or not (quiet or self._has_configured):
+            return
+        self._ready = True
+        self._supervisor.tell(READY="1")
 
     def _beat(self, now: float) -> None:
         if self._beat_at is None or self._beat_at > now or self._supervisor.beat_every is None:

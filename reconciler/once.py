@@ -49,7 +49,7 @@ def run(settings: Settings, log: Any, *, reload: bool = True, force: bool = Fals
         log.error("templates.unusable", message=str(error))
         return Exit.CONFIG_TEST
     try:
-        with reconciler.lock.hold():  # the steps of one pass, with nobody between them
+        with reconciler.exclusively():  # the steps of one pass, with nobody between them
             return _pass(reconciler, log, reload=reload, force=force)
     except LockTimeoutError as error:
         log.error("pass.locked_out", message=str(error))

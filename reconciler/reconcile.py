@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Collection, Iterable, Mapping, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 
 import msgspec
@@ -87,7 +87,7 @@ class Reconciler:
         self._pages = PageFiles(state)
         self.generations = Generations(state)
         self._book = Book(state)
-        self.lock = PassLock(f"{state}/lock", timeout=settings.apache.timeout)
+        self._lock = PassLock(f"{state}/lock", timeout=settings.apache.timeout)
         self._raw: dict[str, Verdict] = {}
         """What each account's own facts say; `_settled` adds what the roster says."""
         self._bases: dict[str, tuple[Home, App | None]] = {}
@@ -107,6 +107,19 @@ class Reconciler:
     def close(self) -> None:
         """End the helpers."""
         self._observer.close()
+
+    @contextlib.contextmanager
+    def exclusively(self) -> Iterator[None]:
+        """Hold the lock of a pass (step 1), over a state directory that is as it should be.
+
+        Raises:
+            LockTimeoutError, OSError: as for `look`.
+        """
+        self._pages.prepare(MARKER)
+        self._sets.prepare()
+        self.generations.prepare()
+        with self._lock.hold():
+            yield
 
     # ---- steps 1 to 4 ----------------------------------------------------------------------
 
@@ -137,8 +150,7 @@ class Reconciler:
         """
         if dry_run:
             return self._look(names, grace, force, dry_run, drop_unresolved)
-        self._prepare()
-        with self.lock.hold():
+        with self.exclusively():
             try:
                 return self._look(names, grace, force, dry_run, drop_unresolved)
             except BaseException:
@@ -334,13 +346,12 @@ class Reconciler:
         # Naming an account that does not resolve is fatal to Apache at its next start.
         waiting = sorted(name for name in self._unresolved & names if self._stanzas.has(name))
         self.blocked_text = (
-            (waiting
+            waiting
             and (
                 f"the configuration waits, as the account database does not name {waiting[0]}"
                 + (f" and {len(waiting) - 1} more" if waiting[1:] else "")
-            ))
-            or None
-        )
+            )
+        ) or None
         return None if waiting else wanted
 
     def _apply(self, plan: Plan) -> dict[str, str]:
@@ -410,11 +421,6 @@ class Reconciler:
         for name, text in (published.stanzas if published else {}).items():
             self._stanzas.adopt(name, text)
 
-    def _prepare(self) -> None:
-        self._pages.prepare(MARKER)
-        self._sets.prepare()
-        self.generations.prepare()
-
     # ---- steps 5 to 10 ---------------------------------------------------------------------
 
     def configure(self, wanted: Configuration | None, *, reload: bool = True) -> Outcome:
@@ -427,7 +433,7 @@ class Reconciler:
         """
         ledger = msgspec.structs.replace(self._book.ledger)
         publisher = self._publisher()
-        with self.lock.hold():
+        with self.exclusively():
             if wanted is None:
                 outcome = publisher.converge(ledger)
             else:
@@ -472,7 +478,7 @@ class Reconciler:
 
     def prune(self) -> None:
         """Remove what nothing points to (step 10)."""
-        with self.lock.hold():
+        with self.exclusively():
             verified = self._book.ledger.verified
             spare = frozenset() if verified is None else frozenset({verified})
             self.generations.prune(keep=self.settings.state.keep_generations, spare=spare)

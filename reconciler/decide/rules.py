@@ -26,7 +26,7 @@ class Rule:
 RULES: dict[str, Rule] = {
     "no-account": Rule(
         News.UNSAFE,
-        "{path} belongs to no account on this machine",
+        "{path} belongs to no account on this machine, or to one whose group is not there",
         "ask the administrator: useradd -d {quoted} {login} && chown -R {login}: {quoted}",
     ),
     "system-account": Rule(

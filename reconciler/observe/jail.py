@@ -41,6 +41,7 @@ except ImportError:  # a Python without libffi: what needs prctl or unshare is b
 NOBODY = 65534
 REQUEST_LIMIT = 72 * 1024  # a script of 64 KiB and some air
 MEMORY = 256 * 1024 * 1024  # bytes of address space; measured, 3.8 to 3.13: 68 MiB for 64 KiB
+HANG = 60  # seconds for one request, far more than whoever asks waits
 PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS = 4, 38
 CLONE_NEWIPC, CLONE_NEWNET = 0x08000000, 0x40000000
 
@@ -388,7 +389,10 @@ def main(role: str, argument: str) -> None:
         request = receive()
         if request is None:
             os._exit(0)  # not sys.exit: nothing is left to tidy, and no file may be opened
+        # An open on a dead mount may hang for ever, and a unit without CAP_KILL cannot end us.
+        signal.alarm(HANG)
         send(answer(request))
+        signal.alarm(0)
 
 
 if __name__ == "__main__":

@@ -50,6 +50,7 @@ class PassLock:
 
 
 def _acquire(path: str, timeout: float) -> int:
+    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)  # the very first pass
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     deadline = time.monotonic() + timeout
     while True:

@@ -47,7 +47,7 @@ def test_without_the_account_database_nothing_moves(
     program.write_settings(SETTINGS)
     enrol(homes, *STUDENTS)
     with program.daemon() as daemon:
-        wait_for(lambda: served(server, STUDENTS) == STUDENTS, 20, "everyone's app")
+        wait_for(lambda: served(server, STUDENTS) == STUDENTS, 60, "everyone's app")
         before = published()
         whole = PASSWD.read_text()
 
@@ -66,12 +66,12 @@ def test_without_the_account_database_nothing_moves(
         wait_for(lambda: "s0" in (program.status()["held"] or ""), 10, "the state to say it")
         PASSWD.write_text(whole)
 
-        wait_for(lambda: served(server, STUDENTS) == STUDENTS, 20, "everyone's app again")
+        wait_for(lambda: served(server, STUDENTS) == STUDENTS, 60, "everyone's app again")
         wait_for(lambda: program.status()["held"] is None, 10, "nothing to be held any more")
         assert before == published()
         assert [] == daemon.events("app.withdrawn")
         enrol(homes, "newcomer")
-        wait_for(lambda: served(server, ["newcomer"]), 20, "a newcomer's app")
+        wait_for(lambda: served(server, ["newcomer"]), 60, "a newcomer's app")
     program.once()
     server.restart()
     assert STUDENTS == served(server, STUDENTS)
@@ -85,7 +85,7 @@ def test_an_unmounted_root_of_the_homes_withdraws_nobody(
     program.write_settings(SETTINGS)
     enrol(homes, *STUDENTS)
     with program.daemon() as daemon:
-        wait_for(lambda: served(server, STUDENTS) == STUDENTS, 20, "everyone's app")
+        wait_for(lambda: served(server, STUDENTS) == STUDENTS, 60, "everyone's app")
         before = published()
 
         subprocess.run(["mount", "-t", "tmpfs", "away", homes.root], check=True)
@@ -95,7 +95,7 @@ def test_an_unmounted_root_of_the_homes_withdraws_nobody(
         subprocess.run(["umount", homes.root], check=True)
         assert before == published()
         homes.bare("s0", body="I am back")
-        wait_for(lambda: server.get("/django/s0/").text == "I am back", 20, "s0's new code")
+        wait_for(lambda: server.get("/django/s0/").text == "I am back", 60, "s0's new code")
 
         before = published()
         since = daemon.mark()
@@ -105,9 +105,9 @@ def test_an_unmounted_root_of_the_homes_withdraws_nobody(
         assert before == published()
         Path("/home/away").rename(homes.root)
         homes.bare("s0", body="I am back again")
-        wait_for(lambda: server.get("/django/s0/").text == "I am back again", 20, "s0's new code")
+        wait_for(lambda: server.get("/django/s0/").text == "I am back again", 60, "s0's new code")
         enrol(homes, "newcomer")
-        wait_for(lambda: served(server, ["newcomer"]), 20, "a newcomer's app")
+        wait_for(lambda: served(server, ["newcomer"]), 60, "a newcomer's app")
         assert [] == daemon.events("app.withdrawn")
 
 

@@ -28,17 +28,16 @@ def test_what_the_administrator_has_to_mend_says_so(
     server: Server, homes: Homes, program: Program
 ) -> None:
     """Accounts that are none, or are elsewhere, or another's: the command in the fix mends each."""
-    for account in ("fine", "moved", "foreign", "linked", "off", "lost"):
+    for account in ("fine", "moved", "foreign", "linked", "off"):
         homes.create(account)
         homes.bare(account, body=f"I am {account}")
     root("cp -r --no-preserve=all fine ghost")
     root("useradd -r -M -d /home/slp/daemonish -u 400 daemonish; cp -a fine daemonish")
     root("usermod -d /home/elsewhere moved; chown root foreign; mv linked .linked")
     root("ln -s .linked linked")
-    homes.write("lost", "mysite/static/a.txt", "")  # to be asked for as a user that is not there
     root("cp -a fine 'joe@school'; sed -n 's/^fine:/joe@school:/; s,slp/fine,slp/joe@school,p' "
          "/etc/passwd | grep '^joe@' >> /etc/passwd")  # fmt: skip
-    program.write_settings("[accounts.off]\nenabled = false\n[apache]\nuser = 'no-such-user'\n")
+    program.write_settings("[accounts.off]\nenabled = false\n")
 
     program.once()
 
@@ -49,7 +48,6 @@ def test_what_the_administrator_has_to_mend_says_so(
         "foreign": ("wrong-owner", "~ belongs to uid 0, not to foreign"),
         "linked": ("symlink", "~ is a symbolic link"),
         "off": ("disabled", "disabled off"),
-        "lost": ("unreadable", "mysite/wsgi.py could not be looked at"),
         "joe@school": ("url-name", "joe@school is not a name"),
     }
     accounts = program.status()["accounts"]
@@ -73,11 +71,23 @@ def test_what_the_administrator_has_to_mend_says_so(
     program.once()
 
     assert "I am fine" == server.get("/django/ghost/").text
-    for account in ("moved", "foreign", "linked", "off", "lost"):
+    for account in ("moved", "foreign", "linked", "off"):
         assert "served" == program.account(account)["state"], program.account(account)
         assert f"I am {account}" == server.get(f"/django/{account}/").text
     root("rm -r joe@school daemonish")
+    program.write_settings("[apache]\npython = '/no/such/python3.11'\n")
+    homes.create("late")
+    homes.bare("late", body="I am late")
+    homes.sh("fine", "touch mysite/mysite/wsgi.py")
     program.once()
+    for account, state in {"late": "rejected", "fine": "served"}.items():
+        told = program.account(account)
+        assert (state, "unreadable") == (told["state"], told["reason"]["code"]), told
+        assert "~/mysite/mysite/wsgi.py could not be looked at" in told["reason"]["message"]
+    assert "I am fine" == server.get("/django/fine/").text, "the unknown changes nothing"
+    program.write_settings("")
+    program.once()
+    assert "I am late" == server.get("/django/late/").text
     assert not {"joe@school", "daemonish"} & program.status()["accounts"].keys()
 
 

@@ -99,9 +99,12 @@ def test_an_app_stands_where_the_settings_say_and_its_cookies_with_it(
 
 @pytest.mark.box
 def test_nothing_but_the_app_and_its_static_files_is_served(
-    server: Server, homes: Homes, program: Program
+    apache: Server, homes: Homes, program: Program
 ) -> None:
     """A page without an app, plain 404s for files, no listing, no insides, no way out by a link."""
+    server = apache
+    server.command("a2enmod", "-q", "autoindex")
+    server.start()
     for account in ("alice", "bob"):
         homes.create(account, mode=0o711)
         homes.bare(account, source=COOKIES)
@@ -118,10 +121,15 @@ def test_nothing_but_the_app_and_its_static_files_is_served(
     status, text = static(server, "css/none.css")
     assert 404 == status
     assert "The requested URL was not found on this server." in text, "Apache's own, for a file"
+    assert "Additionally" not in text, "and no page was looked for in vain"
+    for path in ("", "css/"):
+        status, text = static(server, path)
+        assert status in {403, 404}, "no listing"
+        assert "css" not in text
 
-    secret = re.compile(r"site_packages|wsgi\.py|Index of|def _load")
-    for path in ("static/", "static/css/", "static../app.json", "static/../app.json",
-                 "static/%2e%2e/app.json", "app.json", "app.wsgi"):  # fmt: skip
+    secret = re.compile(r"site_packages|wsgi\.py|def _load")
+    dots = ("static../app.json", "static/../app.json", "static/%2e%2e/app.json")
+    for path in (*dots, "app.json", "app.wsgi"):
         answer = server.get(f"/django/alice/{path}")
         assert not secret.search(answer.text), path
     for path in ("", "alice/", "alice/app.json"):

@@ -173,7 +173,7 @@ def test_an_account_is_there_or_is_not_or_could_not_be_told(etc: Path) -> None:
     """A missing or half-written database is an outage, and not a deletion."""
     assert (Standing.FOUND, True) == find(etc, "alice")
     assert (Standing.ABSENT, None) == find(etc, "nobody-of-that-name")
-    assert (Standing.ABSENT, None) == find(etc, "lost"), "no group has its gid: Apache could not start"
+    assert (Standing.ABSENT, None) == find(etc, "lost"), "its gid has no group"
     (etc / "passwd").write_text("")
     assert (Standing.UNKNOWN, None) == find(etc, "alice")
     (etc / "passwd").unlink()

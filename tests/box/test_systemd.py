@@ -1,0 +1,259 @@
+"""The units as they are shipped, under a real systemd: what a machine's boot and a bad day do."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.lab.apache import STATE, all_pids, uid_of
+from tests.lab.program import EXECUTABLE
+from tests.lab.waiting import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.lab.apache import Server
+    from tests.lab.homes import Homes
+    from tests.lab.program import Program
+
+SHIPPED = Path(__file__).resolve().parents[2] / "systemd"
+UNITS = Path("/etc/systemd/system")
+UNIT = "slp-reconciler.service"
+EXPOSURE = 2.5
+"""What the unit's own comment says."""
+STOP = 10.0
+"""Seconds that a stop may take: five for the step in hand, and the program's own."""
+BOMB = """\
+import os, time
+def application(environ, start_response):
+    made = 0
+    try:
+        while made < 5000:
+            if os.fork() == 0:
+                os.closerange(0, 4096)
+                time.sleep(600)
+                os._exit(0)
+            made += 1
+    except OSError as error:
+        said = f"{made} {error.strerror}"
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [said.encode()]
+"""
+
+
+def run(*command: str, status: int = 0) -> str:
+    """Run a command; return what it printed."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
+    assert status == done.returncode, f"{command}: {done.returncode}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def ask(name: str, unit: str = UNIT) -> str:
+    """Return one property of a unit."""
+    return run("systemctl", "show", "--value", f"--property={name}", unit).strip()
+
+
+def journal(*options: str) -> list[str]:
+    """Return the daemon's own lines in the journal."""
+    selected = ["-u", UNIT, "-t", "slp-reconciler", *options]
+    return run("journalctl", "--no-pager", "--quiet", *selected).splitlines()
+
+
+def fresh_pid(before: int) -> int:
+    """Return the daemon's process if it is ready and another than `before`, else 0."""
+    pid = int(ask("MainPID"))
+    return pid if pid != before and ask("ActiveState") == "active" else 0
+
+
+@pytest.fixture
+def install() -> Callable[..., None]:
+    """Put the units in place, with the program where it is here and lines for a drop-in."""
+
+    def units(*lines: str) -> None:
+        for name in (UNIT, "apache2.service.d/slp-reconciler.conf"):
+            text = (SHIPPED / name).read_text()
+            assert "/opt/slp-reconciler/bin/slp-reconciler" in text
+            (UNITS / name).parent.mkdir(exist_ok=True)
+            (UNITS / name).write_text(
+                text.replace("/opt/slp-reconciler/bin/slp-reconciler", str(EXECUTABLE))
+            )
+        more = list(lines)
+        if "COVERAGE_PROCESS_START" in os.environ:
+            names = ("COVERAGE_PROCESS_START", "COVERAGE_FILE")
+            more += [f"Environment={name}={os.environ[name]}" for name in names]
+            more += [f"ReadWritePaths={Path(os.environ['COVERAGE_FILE']).parent}"]
+        dropin = UNITS / f"{UNIT}.d/test.conf"
+        dropin.parent.mkdir(exist_ok=True)
+        dropin.write_text("[Service]\n" + "\n".join(more) + "\n")
+        run("systemctl", "daemon-reload")
+
+    return units
+
+
+@pytest.mark.box(systemd=True)
+def test_within_its_bounds_it_does_all_its_work(
+    server: Server, homes: Homes, program: Program, install: Callable[..., None]
+) -> None:
+    """Publishing, a reload of Apache, a new account, new settings and a stop, as the unit allows."""
+    program.write_settings("[timing]\nreload_interval = 0\n")
+    homes.create("alice")  # 0700: to be read by a power of root's alone
+    homes.bare("alice")
+    homes.create("bob")
+    homes.bare("bob", source="def (\n")
+    install()
+
+    run("systemctl", "start", UNIT)  # returns when it is ready, so nothing is waited for here
+    assert "hello" == server.get("/django/alice/").text
+    assert "syntax-error" in server.get("/django/bob/").text
+    assert "1 apps, 1 rejected, generation 1" == ask("StatusText")
+    assert 1 == server.reloads()
+
+    homes.create("carol", mode=0o755)
+    homes.write("carol", "mysite/static/x.txt", "from carol's static directory")
+    homes.bare("carol", body="I am carol")
+    wait_for(lambda: server.get("/django/carol/").text == "I am carol", 20, "a new account's app")
+    wait_for(
+        lambda: server.get("/django/carol/static/x.txt").text == "from carol's static directory",
+        10,
+        "a file through a link that is the student's",
+    )
+    assert 2 == server.reloads()
+    assert uid_of("carol") == (STATE / "apps/carol/static").lstat().st_uid
+    wait_for(lambda: ask("StatusText") == "2 apps, 1 rejected, generation 2", 10, "the text")
+
+    program.write_settings('[timing]\nreload_interval = 0\n[urls]\nprefix = "/apps"\n')
+    run("systemctl", "reload", UNIT)
+    wait_for(lambda: server.get("/apps/alice/").text == "hello", 20, "the new settings to hold")
+    assert "0" == ask("NRestarts")
+
+    published = next(line for line in journal("-o", "cat") if "account=alice" in line)
+    assert published.startswith("level=info event=app.published account=alice")
+    warned = journal("-o", "cat", "-p", "warning")
+    assert ["app.rejected"] == sorted({re.findall(r"event=(\S+)", line)[0] for line in warned})
+
+    began = time.monotonic()
+    run("systemctl", "stop", UNIT)
+    assert STOP > time.monotonic() - began
+    assert "success" == ask("Result")
+    assert "daemon.stopped" in journal("-o", "cat")[-1]
+    assert "hello" == server.get("/apps/alice/").text
+
+
+@pytest.mark.box(systemd=True)
+def test_dead_hung_or_deaf_it_is_started_anew(
+    server: Server, homes: Homes, program: Program, install: Callable[..., None]
+) -> None:
+    """After a KILL, a STOP, and a watcher that no longer hears; each time the state comes right."""
+    program.write_settings("[timing]\nreload_interval = 0\n")
+    homes.create("alice")
+    install("RestartSec=100ms", "WatchdogSec=3")
+    run("systemctl", "start", UNIT)
+    pid = fresh_pid(0)
+    for _ in range(6):  # twice the watchdog's time, in its own pings
+        last = ask("WatchdogTimestampMonotonic")
+        wait_for(lambda last=last: ask("WatchdogTimestampMonotonic") != last, 10, "a ping")
+    assert pid == fresh_pid(0), "it lives, and is let live"
+
+    for number in range(6):  # more often than systemd's own patience of five in ten seconds
+        os.kill(pid, signal.SIGKILL)
+        homes.bare("alice", body=f"version {number}")
+        pid = wait_for(lambda pid=pid: fresh_pid(pid), 20, "it to be ready again")
+        assert (STATE / "apps/alice").exists()
+    wait_for(lambda: server.get("/django/alice/").text == "version 5", 20, "what was missed")
+
+    os.kill(pid, signal.SIGSTOP)
+    homes.bare("alice", body="while it hung")
+    pid = wait_for(lambda: fresh_pid(pid), 30, "the watchdog to start another")
+    assert 1 == len(watchdog_ended())
+    wait_for(lambda: server.get("/django/alice/").text == "while it hung", 20, "what was missed")
+
+    # What is written below the canary's directory now is not in the one that is watched, and a
+    # mount over it is no event: the loop goes round and beats, and the watcher hears nothing.
+    over = ["mount", "-t", "tmpfs", "deaf", str(STATE / "canary")]
+    run("nsenter", "--mount", f"--target={pid}", "--", *over)
+    pid = wait_for(lambda: fresh_pid(pid), 30, "the watchdog to start another")
+    assert 2 == len(watchdog_ended())
+    homes.bare("alice", body="heard again")
+    wait_for(lambda: server.get("/django/alice/").text == "heard again", 20, "it to hear")
+
+
+def watchdog_ended() -> list[str]:
+    """Return systemd's own lines about the watchdog's time that was over."""
+    lines = run("journalctl", "--no-pager", "--quiet", "-u", UNIT, "-t", "systemd").splitlines()
+    return [line for line in lines if "Watchdog timeout" in line]
+
+
+@pytest.mark.box(systemd=True)
+def test_it_and_apache_start_in_any_order(
+    apache: Server, homes: Homes, program: Program, install: Callable[..., None]
+) -> None:
+    """Before Apache's first start, both at once, and after a `userdel` while both were down."""
+    program.write_settings("[timing]\nreload_interval = 0\n")
+    for name in ("alice", "bob"):
+        homes.create(name)
+        homes.bare(name, body=f"I am {name}")
+    install()
+
+    run("systemctl", "start", UNIT)
+    assert apache.parent() is None, "a stopped Apache is never started by us"
+    assert "2 apps, 0 rejected, generation 1" == ask("StatusText")
+    apache.start()
+    assert "I am alice" == apache.get("/django/alice/").text
+    assert "I am bob" == apache.get("/django/bob/").text
+
+    for order in ([UNIT, "apache2"], ["apache2", UNIT]):
+        run("systemctl", "stop", *order)
+        homes.bare("alice", body=f"{order[0]} was named first")
+        run("systemctl", "start", *order)
+        assert f"{order[0]} was named first" == apache.get("/django/alice/").text
+        assert "success" == ask("Result")
+
+    run("systemctl", "stop", UNIT, "apache2")
+    homes.remove("bob")
+    run("systemctl", "start", "apache2")  # an unknown `user=` would be the end of this
+    assert f"{order[0]} was named first" == apache.get("/django/alice/").text
+    assert 404 == apache.get("/django/bob/").status
+
+
+@pytest.mark.box(systemd=True)
+def test_a_fork_bomb_ends_at_its_students_limit(
+    apache: Server, homes: Homes, program: Program, install: Callable[..., None]
+) -> None:
+    """It is per uid: no more processes for that student, and neighbours are served."""
+    homes.create("alice")
+    homes.bare("alice")
+    homes.create("eve")
+    homes.bare("eve", source=BOMB)
+    install()
+    limit = int(re.findall(r"^LimitNPROC=(\d+)", run("systemctl", "cat", "apache2"), re.M)[0])
+    program.once("--no-reload")
+    apache.start()
+
+    made, why = apache.get("/django/eve/", timeout=60).text.split(" ", 1)
+
+    assert "Resource temporarily unavailable" == why
+    assert limit - 30 < int(made) < limit
+    assert "hello" == apache.get("/django/alice/").text
+    uid = uid_of("eve")
+    mine = [pid for pid in all_pids() if Path(f"/proc/{pid}").stat().st_uid == uid]
+    assert limit >= len(mine)
+    for pid in mine:
+        os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.box(systemd=True)
+def test_its_exposure_is_what_it_says(install: Callable[..., None]) -> None:
+    """By systemd's own judgement, of the unit as shipped; the lines are all understood."""
+    install()
+    said = run("systemd-analyze", "security", "--no-pager", UNIT)
+    score = re.findall(r"Overall exposure level for \S+: ([\d.]+)", said)[0]
+    assert float(score) <= EXPOSURE
+    assert f"says {EXPOSURE}" in (SHIPPED / UNIT).read_text()
+    assert "" == run("systemd-analyze", "verify", str(UNITS / UNIT))
