@@ -82,7 +82,7 @@ class Daemon:
             self._look(now)
             self._configure(now)
             self._write_status(now)
-            self._say_ready()
+            self._say_ready(now)
             self._beat(now)
         self._supervisor.tell(STOPPING="1")
         self._end()
@@ -338,7 +338,7 @@ class Daemon:
         else:
             self._configure_at = now + self._reload_retry.delay()
 
-    def _say_ready(self) -> None:
+    def _say_ready(self, now: float) -> None:
         """Say so once everyone was looked at, and what that asks of Apache was tried.
 
         Whoever is ordered after us finds what is published up to date. Where it cannot be done, as
@@ -349,6 +349,8 @@ class Daemon:
         if self._ready or not self._tried_all or not (quiet or self._has_configured):
             return
         self._ready = True
+        self._status_at = now
+        self._write_status(now)
         self._supervisor.tell(READY="1")
 
     def _beat(self, now: float) -> None:

@@ -115,10 +115,10 @@ class Reconciler:
         Raises:
             LockTimeoutError, OSError: as for `look`.
         """
-        self._pages.prepare(MARKER)
-        self._sets.prepare()
-        self.generations.prepare()
         with self._lock.hold():
+            self._pages.prepare(MARKER)
+            self._sets.prepare()
+            self.generations.prepare()
             yield
 
     # ---- steps 1 to 4 ----------------------------------------------------------------------
@@ -473,7 +473,7 @@ class Reconciler:
     def summary(self) -> str:
         """One line: "412 apps, 9 rejected, generation 57"."""
         found = status.counts(self.entries.values())
-        generation = self.generations.current()
+        generation = self.generations.current() or "none"
         return f"{found['served']} apps, {found['rejected']} rejected, generation {generation}"
 
     def prune(self) -> None:

@@ -115,8 +115,8 @@ RULES: dict[str, Rule] = {
     ),
     "disabled": Rule(
         News.CHOICE,
-        "the administrator has disabled {name}{why}",
-        "ask the administrator: slp-reconciler enable {name}",
+        "the administrator has disabled {name}",
+        'ask the administrator to take `enabled = false` out of [accounts."{name}"]',
     ),
     "quarantined": Rule(
         News.CHOICE,

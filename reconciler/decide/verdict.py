@@ -97,7 +97,7 @@ def _account_fault(home: Home, context: Context) -> Rejection | None:
         mend = "ask the administrator for an account whose name has only letters, digits and _ . -"
         return reject("url-name", url=home.name, why=why, mend=mend)
     if not settings.of(home.name).enabled:
-        return reject("disabled", name=home.name, why="")
+        return reject("disabled", name=home.name)
     if home.trouble is not None:
         return reject("unreadable", path=path, why=home.trouble)
     if home.node is None:

@@ -146,11 +146,11 @@ class Publisher:
     def _serve(self, number: int, wanted: Configuration, ledger: Ledger) -> Outcome:
         if not self._server.running():
             return self._stopped(number)
-        started = time.monotonic()
         try:
             self._server.reload()  # 8
         except CommandError as error:
             return Outcome(Standing.NOT_RELOADED, number, message=f"reload failed: {error}")
+        started = time.monotonic()  # the command's own configuration test stalls nobody
         ledger.seen = None
         allow = max(self._timeout, 5 * ledger.stall)
         sight = self._server.await_sight(wanted.digest, allow=allow)  # 9
