@@ -1,4 +1,3 @@
-
 """What Apache's own user can get at, asked as that user: real files, modes and processes."""
 
 from __future__ import annotations

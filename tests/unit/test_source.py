@@ -1,4 +1,3 @@
-
 """What Python says of a script: real helpers, on every Python from 3.8 that this machine has."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-
 """How a parser's helper lives and dies, and who is blamed for it: real processes."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-
 """What is impossible in the jail, tried from inside it with the jail's own text."""
 
 from __future__ import annotations
