@@ -179,7 +179,8 @@ def test_dead_hung_or_deaf_it_is_started_anew(
     wait_for(lambda: server.get("/django/alice/").text == "while it hung", 20, "what was missed")
 
     with deafened(pid):  # the loop goes round and writes its canary; nobody tells it so
-        pid = wait_for(lambda: fresh_pid(pid), 30, "the watchdog to start another")
+        wait_for(lambda: ask("SubState") == "stop-watchdog", 30, "the watchdog to end it")
+    pid = wait_for(lambda: fresh_pid(pid), 30, "another to be ready")
     assert ["watchdog"] * 2 == ENDS.read_text().split()[6:]
     homes.bare("alice", body="heard again")
     wait_for(lambda: server.get("/django/alice/").text == "heard again", 20, "it to hear")
@@ -189,11 +190,11 @@ def test_dead_hung_or_deaf_it_is_started_anew(
 def deafened(pid: int) -> Iterator[None]:
     """Hold the one thread of a daemon that reads the kernel's events, and no other."""
     tasks = Path(f"/proc/{pid}/task")
-    reader = wait_for(
-        lambda: [task for task in tasks.iterdir() if "poll" in (task / "wchan").read_text()][0],
-        10,
-        "the reader to wait for events",
-    )
+
+    def polls() -> list[Path]:
+        return [task for task in tasks.iterdir() if "poll" in (task / "wchan").read_text()]
+
+    (reader,) = wait_for(polls, 10, "the reader to wait for events")
     # Its tracer has to let it go on at each system call; and does not.
     tracer = subprocess.Popen(["strace", "-qq", "-o", "/dev/null", "-p", reader.name])
     try:
