@@ -50,7 +50,9 @@ def dry_run(program: Program) -> str:
     before = {root: tree(root) for root in ROOTS}
     done = subprocess.run(
         ["strace", "-f", "-y", "-o", CALLS, program.executable, "--once", "--dry-run"],
-        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
+        # Without coverage, which writes files of its own.
+        env={k: v for k, v in os.environ.items() if not k.startswith("COVERAGE")}
+        | {"PYTHONDONTWRITEBYTECODE": "1"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

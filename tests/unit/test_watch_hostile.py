@@ -94,6 +94,7 @@ def test_a_directory_moved_out_is_let_go(ear: Ear, tmp_path: Path) -> None:
     before = ear.watch.watches()
     away = tmp_path / "outside/mysite"
     assert Wake(accounts=ANN) == ear.after(lambda: (ear.root / "ann/mysite").rename(away))
+    ear.settle()
     assert before - 2 == ear.watch.watches()
     assert Wake() == ear.after(lambda: script(away / "mysite/wsgi.py"))
 
