@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help venv test check unit layer demo shell clean clean-lab root
+.PHONY: help venv test check unit layer demo bench shell clean clean-lab root
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -56,6 +56,9 @@ layer: root
 
 demo: root $(STAMP) layer  ## a class of students, live, on http://127.0.0.1:8080 (root; KEEP=1 lets it run on)
 	@tests/lab/box --host-net -- $(CURDIR)/$(PYTHON) -m tests.lab.demo
+
+bench: root $(STAMP) layer  ## ours beside rivals and floors, in boxes (root; ARGS="scan --quick")
+	@$(PYTHON) -m tests.bench $(ARGS)
 
 shell: root $(STAMP) layer  ## a shell on a disposable machine with Apache and Django (root)
 	@tests/lab/box -- bash -i

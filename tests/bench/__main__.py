@@ -1,0 +1,54 @@
+"""Runs benchmarks, each on a machine of its own: `python -m tests.bench [NAME…] [--quick]`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from tests.bench import figures
+
+HERE = Path(__file__).resolve().parents[2]
+# Name → the runs, as arguments: in full, and quick.
+RUNS: dict[str, tuple[list[list[float]], list[list[float]]]] = {
+    "scan": ([[1000], [10_000]], [[300]]),
+    "growth": ([[100], [1000], [10_000]], [[100], [1000]]),
+    "footprint": ([[10_000, 60]], [[1000, 10]]),
+    "publish": ([[10, 5, 1000], [100, 50, 1000], [300, 150, 1000]], [[20, 10, 40]]),
+}
+
+
+def main(arguments: list[str]) -> None:
+    """Outside a box, start one for each run; inside, run it."""
+    if arguments[:1] == ["--inside"]:
+        module = __import__(f"tests.bench.{arguments[1]}", fromlist=["run"])
+        values = [float(value) for value in arguments[2:]]
+        rows = module.run(*(int(v) if v == int(v) else v for v in values))
+        figures.show(f"{arguments[1]} {' '.join(arguments[2:])}", rows)
+        return
+    quick = "--quick" in arguments
+    names = [name for name in arguments if name != "--quick"] or list(RUNS)
+    console = Console(stderr=True)
+    for name in names:
+        for values in RUNS[name][quick]:
+            told = [f"{value:g}" for value in values]
+            with console.status(f"{name} {' '.join(told)} …"):
+                inside = [sys.executable, "-m", "tests.bench", "--inside", name, *told]
+                done = subprocess.run(
+                    [HERE / "tests/lab/box", "--", *inside],
+                    cwd=HERE,
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                    timeout=1800,
+                )
+            print(done.stdout, end="", flush=True)
+            if done.returncode:
+                console.print(f"{name} {told}: {done.stderr[-2000:]}", markup=False)
+                sys.exit(1)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,80 @@
+"""From a script renamed into place to its first answer; against the floor, and a reload by hand."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from reconciler.model import App
+from reconciler.publish.sets import Sets
+from tests.bench import school
+from tests.bench.figures import Figure, quantile
+from tests.lab.apache import Server
+from tests.lab.program import STATE, Program
+
+
+def run(declared: int, samples: int, homes: int) -> list[Figure]:
+    """Measure with so many daemons declared of so many homes; each sample is an idle daemon's."""
+    server = Server()
+    server.configure()
+    server.start()
+    school.enroll(homes)
+    school.settings(f'[daemons]\ndeclare = "apps"\nbudget = {declared}\n[timing]\nresync = 3600\n')
+    for index in range(declared):  # each has its place from the script it once had
+        os.rename(school.put(index, "old", "old"), school.ROOT / school.name(index) / "old/wsgi.py")
+    program = Program()
+    program.once(timeout=300)
+    for index in range(declared):
+        os.unlink(school.ROOT / school.name(index) / "old/wsgi.py")
+    program.once("--force", timeout=300)
+    half = min(samples, declared // 2)
+    with program.daemon(timeout=120):
+        ours = [_sample(index, os.rename) for index in range(half)]
+    sets = Sets(str(STATE))
+    floor = [_sample(index, _by_hand(sets, index)) for index in range(half, 2 * half)]
+    return [
+        Figure(
+            f"publish, {declared} declared of {homes}: {share}",
+            quantile(ours, at),
+            "ms",
+            "floor: a set's rename + request",
+            quantile(floor, at),
+        )
+        for share, at in (("p50", 0.5), ("p99", 0.99))
+    ]
+
+
+def _by_hand(sets: Sets, index: int) -> Callable[[Path, Path], None]:
+    """Return what makes the set of an app and renames its link: no less will do."""
+    uid = school.FIRST_UID + index
+
+    def act(draft: Path, place: Path) -> None:
+        os.rename(draft, place)
+        home = f"{school.ROOT}/{school.name(index)}/mysite"
+        app = App(
+            school.name(index), uid, uid, str(place), home, home, None, None, None, (1, 1, index)
+        )
+        sets.publish(app)
+
+    return act
+
+
+def _sample(index: int, act: Callable[[Path, Path], None]) -> float:
+    draft = school.put(index, school.name(index))
+    time.sleep(0.15)  # the directory's own event is not what is measured
+    connection = http.client.HTTPConnection("127.0.0.1")
+    wanted = school.name(index).encode()
+    started = time.perf_counter()
+    act(draft, draft.with_name("wsgi.py"))
+    while True:
+        connection.request("GET", f"/django/{school.name(index)}/")
+        if connection.getresponse().read() == wanted:
+            break
+        if time.perf_counter() - started > 30:
+            raise TimeoutError(school.name(index))
+    taken = (time.perf_counter() - started) * 1e3
+    connection.close()
+    return taken

@@ -1,0 +1,77 @@
+"""A school of accounts, made in a second rather than by a thousand `useradd`s."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+ROOT = Path("/home/slp")
+FIRST_UID = 20_000
+SCRIPT = (
+    "def application(environ, start_response):\n"
+    "    start_response('200 OK', [('Content-Type', 'text/plain')])\n"
+    "    return [b'%s']\n"
+)
+
+
+def name(index: int) -> str:
+    """Return an account's name."""
+    return f"u{index:05}"
+
+
+def enroll(count: int) -> None:
+    """Add accounts with private groups to the database."""
+    with open("/etc/passwd", "a") as passwd, open("/etc/group", "a") as group:
+        for index in range(count):
+            uid = FIRST_UID + index
+            passwd.write(f"{name(index)}:x:{uid}:{uid}::{ROOT}/{name(index)}:/bin/bash\n")
+            group.write(f"{name(index)}:x:{uid}:\n")
+    for index in range(count):
+        home = ROOT / name(index)
+        home.mkdir(parents=True)
+        own(home, index)
+
+
+def project(index: int, *, packages: int = 60) -> None:
+    """Give an account a project, with a virtualenv of `packages` directories, as pip makes them."""
+    home = ROOT / name(index)
+    package = home / "mysite/mysite"
+    package.mkdir(parents=True)
+    (home / "docs").mkdir()
+    (home / "mysite/manage.py").write_text("#\n")
+    for module in ("__init__", "settings", "urls"):
+        (package / f"{module}.py").write_text("#\n")
+    # Each text its own, as `startproject` makes them for projects of different names.
+    (package / "wsgi.py").write_text(SCRIPT % name(index))
+    venv = home / "mysite/.venv"
+    for number in range(packages):
+        (venv / f"lib/python3.11/site-packages/p{number}/sub").mkdir(parents=True)
+    (venv / "bin").mkdir()
+    (venv / "pyvenv.cfg").write_text("home = /usr/bin\n")
+    own(home, index)
+
+
+def own(path: Path, index: int) -> None:
+    """Give all below `path` to the account."""
+    uid = FIRST_UID + index
+    for where, _, files in os.walk(path):
+        os.chown(where, uid, uid)
+        for file in files:
+            os.chown(f"{where}/{file}", uid, uid)
+
+
+def put(index: int, text: str, project: str = "mysite") -> Path:
+    """Write a script beside its place, and return where it is to be renamed to."""
+    home = ROOT / name(index)
+    (home / project).mkdir(exist_ok=True)
+    draft = home / project / ".draft"
+    draft.write_text(SCRIPT % text)
+    own(home / project, index)
+    return draft
+
+
+def settings(text: str = "") -> None:
+    """Write the settings of a run."""
+    file = Path("/etc/slp-reconciler/reconciler.toml")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
