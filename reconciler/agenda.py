@@ -27,6 +27,13 @@ class Backoff:
         self._next = 0.0
 
 
+_BURST = 20
+"""Looks at one account in quick succession that wait for nothing but `quiet`."""
+_RECOVERS = 4.0
+"""Looks a second by which such a burst is forgotten. A loop of `chmod o+w; chmod o-w` made 160
+lines of log in 5 s; bounded so, it makes a few a second, and its owner waits for `max_wait`."""
+
+
 class Agenda:
     """Account names and when each is due, in monotonic seconds.
 
@@ -39,17 +46,20 @@ class Agenda:
         self._timing = timing
         self._due: dict[str, float] = {}
         self._first: dict[str, float] = {}
-        self._looked: dict[str, float] = {}
+        self._looked: dict[str, tuple[float, float]] = {}
+        """When each was looked at last, and how often in quick succession."""
 
     def wake(self, names: Iterable[str], now: float) -> None:
         """Something happened to these."""
-        quiet, most = self._timing.quiet, self._timing.max_wait
+        most = self._timing.max_wait
         for name in names:
             first = self._first.setdefault(name, now)
-            if now - self._looked.get(name, -quiet) >= quiet and name not in self._due:
+            last, burst = self._looked.get(name, (now - most, 0.0))
+            pause = self._timing.quiet if burst <= _BURST else max(most, self._timing.quiet)
+            if now - last >= pause and name not in self._due:
                 self._due[name] = now
-            elif self._due.get(name, now + quiet) > now:
-                self._due[name] = min(now + quiet, first + most)
+            elif self._due.get(name, now + pause) > now:
+                self._due[name] = min(now + pause, first + most)
 
     def remind(self, names: Iterable[str], at: float) -> None:
         """Look at these at `at`, unless they are due before."""
@@ -62,15 +72,17 @@ class Agenda:
         for name in due:
             del self._due[name]
             self._first.pop(name, None)
-            self._looked[name] = now
+            last, burst = self._looked.get(name, (now, 0.0))
+            self._looked[name] = (now, max(0.0, burst - _RECOVERS * (now - last)) + 1)
         return due
 
     def taken_all(self, now: float) -> None:
         """Everyone was looked at."""
         self._due.clear()
         self._first.clear()
-        # Only the last `quiet` matters, so that this does not grow with a term's accounts.
-        self._looked = {n: at for n, at in self._looked.items() if now - at < self._timing.quiet}
+        # Only the last seconds matter, so that this does not grow with a term's accounts.
+        kept = max(self._timing.quiet, _BURST / _RECOVERS)
+        self._looked = {n: seen for n, seen in self._looked.items() if now - seen[0] < kept}
 
     def next(self) -> float | None:
         """Return when the next is due."""

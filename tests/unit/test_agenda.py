@@ -106,3 +106,18 @@ def test_a_backoff_doubles_up_to_its_most() -> None:
     assert [0.5, 1.0, 2.0, 3.0, 3.0] == [backoff.delay() for _ in range(5)]
     backoff.reset()
     assert 0.5 == backoff.delay()
+
+
+def test_a_loop_of_changes_is_looked_at_as_often_as_max_wait() -> None:
+    """One student's `while true; do chmod …; done` neither floods the log nor is forgotten."""
+    agenda = Agenda(Timing(quiet=0.05, max_wait=1.0))
+    looks = []
+    for tick in range(60 * 16):  # a minute of changes, each later than `quiet`
+        now = 100 + tick / 16
+        agenda.wake(["loop"], now)
+        if agenda.take(now):
+            looks.append(now)
+    assert len([at for at in looks if at < 101]) >= 15, "a burst is looked at as it comes"
+    assert len([at for at in looks if at >= 110]) <= 50 * 4
+    agenda.wake(["loop"], 200.0)
+    assert {"loop"} == agenda.take(200.0), "and is forgiven"
