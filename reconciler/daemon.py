@@ -101,6 +101,7 @@ class Daemon:
         self._full_retry = Backoff(0.5, settings.timing.resync)
         self._failing = False
         self._configure_at: float | None = None
+        self._configure_again_at = 0.0
         self._asked_at = 0.0
         self._trouble: str | None = None
         self._status_at: float | None = 0.0
@@ -252,8 +253,10 @@ class Daemon:
         for name, at in found.rechecks.items():
             self._agenda.remind([name], at)
         most = self._settings.timing.resync
-        self._retries = {n: self._retries.get(n, Backoff(0.5, most)) for n in found.retry}
-        for name, backoff in self._retries.items():
+        for name in found.looked - found.retry:
+            self._retries.pop(name, None)
+        for name in found.looked & found.retry:
+            backoff = self._retries.setdefault(name, Backoff(0.5, most))
             self._agenda.remind([name], now + backoff.delay())
         if found.changed or found.told:
             self._status_at = max(now, self._written_at + self._status_every)
@@ -292,7 +295,7 @@ class Daemon:
             return None
         # A reload is a cost that everybody pays: twenty times as long without as with.
         pause = max(self._settings.timing.reload_interval, 20 * self._reconciler.stall)
-        return max(self._configure_at, self._reloaded_at + pause)
+        return max(self._configure_at, self._reloaded_at + pause, self._configure_again_at)
 
     def _configure(self, now: float) -> None:
         due = self._configure_due
@@ -322,21 +325,21 @@ class Daemon:
         self._status_at = max(now, self._written_at + self._status_every)
         if isinstance(outcome, Exception):
             self._log.error("generation.failed", message=str(outcome))
-            self._configure_at = now + self._reload_retry.delay()
+            self._configure_at = self._configure_again_at = now + self._reload_retry.delay()
             return
         if outcome.message is None or outcome.message != self._trouble:
             announce.outcome(self._log, outcome)  # the same trouble is told once
         self._trouble = outcome.message
         try:
             self._agenda.remind(self._reconciler.note(outcome), now)
-        except OSError as error:  # it is written with the next one
-            self._log.error("ledger.failed", message=f"{error.strerror}: {error.filename}")
+        except (OSError, LockTimeoutError) as error:  # it is written with the next one
+            self._log.error("ledger.failed", message=str(error))
         if outcome.reloaded:
             self._reloaded_at = now
         if outcome.standing is Standing.CONVERGED:
             self._reload_retry.reset()
         else:
-            self._configure_at = now + self._reload_retry.delay()
+            self._configure_at = self._configure_again_at = now + self._reload_retry.delay()
 
     def _say_ready(self, now: float) -> None:
         """Say so once everyone was looked at, and what that asks of Apache was tried.

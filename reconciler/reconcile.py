@@ -50,6 +50,8 @@ class Look:
     """What ought to be current and is not; None where nothing is to be published."""
     failed: Mapping[str, str] = field(default_factory=dict)
     """Accounts whose link could not be changed, and why: to be tried again."""
+    looked: Set[str] = frozenset()
+    """At whom it looked."""
     told: bool = False
     """An entry of the status differs."""
     took_ms: float = 0.0
@@ -181,7 +183,7 @@ class Reconciler:
         self._held, self.held_text = held, plan.held_text
         self._book.save()
         self._whole |= names is None
-        unknown = {v.name for v in seen.finals if v.reason and v.reason.news is News.UNKNOWN}
+        unknown = {v.name for v in seen.finals if _is_unknown(v)}
         self._world.doubt({*failed, *unknown, *held})  # they are not yet as they ought to be
         return Look(
             plan,
@@ -190,6 +192,7 @@ class Reconciler:
             frozenset({*failed, *unknown, *self._world.unresolved}),
             wanted,
             failed,
+            looked,
             told,
             (time.monotonic() - started) * 1e3,
         )
@@ -299,11 +302,13 @@ class Reconciler:
 
     def note(self, outcome: Outcome) -> set[str]:
         """Remember how it ended; return accounts to look at again, since they are quarantined."""
-        if outcome.ledger is not None:
-            self._book.served(outcome.ledger)
-        for name, held in outcome.quarantined.items():
-            self._book.quarantine(name, held)
-        self._book.save()
+        with self.exclusively():
+            self._book.refresh()
+            if outcome.ledger is not None:
+                self._book.served(outcome.ledger)
+            for name, held in outcome.quarantined.items():
+                self._book.quarantine(name, held)
+            self._book.save()
         return set(outcome.quarantined)
 
     def _publisher(self) -> Publisher:
@@ -360,6 +365,14 @@ class Reconciler:
                     time=status.now_text(),
                 )
             )
+
+
+def _is_unknown(verdict: Verdict) -> bool:
+    """Whether another look may tell more: of what is served, or of what could be."""
+    reasons = [verdict.reason]
+    if verdict.state is not State.SERVED or verdict.keep:
+        reasons += [reason for _, reason in verdict.others]
+    return any(reason is not None and reason.news is News.UNKNOWN for reason in reasons)
 
 
 def changes_of(look: Look) -> tuple[Change, ...]:

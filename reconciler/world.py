@@ -97,6 +97,7 @@ class World:
     ) -> Seen:
         """Observe and judge these accounts; `now` in monotonic seconds."""
         altered, gone = set(), set()
+        unresolved = set(self.unresolved)
         for name in sorted(names):
             home, origin = self._facts(name, served.get(name))
             before = self._raw.get(name)
@@ -132,7 +133,8 @@ class World:
         rendered = self._render(altered)  # first: the roster has no place for a broken stanza
         treated = self._census.take(self._left_out)
         finals = (self.settled(name) for name in sorted(altered | treated) if name in self._raw)
-        return Seen(tuple(finals), frozenset(gone), rendered or bool(treated))
+        dirty = rendered or bool(treated) or unresolved != self.unresolved
+        return Seen(tuple(finals), frozenset(gone), dirty)
 
     def _facts(self, name: str, served: App | None) -> tuple[Home, str | None]:
         """Observe one account; whatever goes wrong with it is that account's, and nobody else's."""
@@ -190,9 +192,12 @@ class World:
             TemplateError: a head does not render.
         """
         names = self._census.roster.declared - self._left_out.keys()
+        # One whose home alone is gone is held, and harms nobody: the database still names it.
+        origin, find = self._book.ledger.origin, self._observer.accounts.find
+        unnamed = {n for n in self.unresolved if find(n, origin)[0] is not Standing.FOUND}
         if drop_unresolved:
-            names -= self.unresolved
-        waiting = sorted(name for name in self.unresolved & names if self._stanzas.has(name))
+            names -= unnamed
+        waiting = sorted(name for name in unnamed & names if self._stanzas.has(name))
         return self._stanzas.configuration(names), waiting
 
     def _candidate(self, name: str) -> Candidate | None:

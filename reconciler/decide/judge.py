@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 
 from reconciler.decide.rules import quoted, reject
-from reconciler.model import Account, Node, Rejection, Script, Wishes
+from reconciler.model import Account, News, Node, Rejection, Script, Wishes
 
 COMPONENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,254}")
 """What a directory or file may be called. An allow-list, since a configuration quotes it."""
@@ -26,11 +26,13 @@ def judge_script(script: Script, account: Account, *, content: bool = True) -> R
     unsafe = _judge_name(script.path)
     if unsafe is not None:
         return unsafe
+    fault = next(_node_faults(script.nodes, account, target=script.path, limit=MAX_SCRIPT), None)
+    if fault is not None and fault.news is News.UNSAFE:
+        return fault  # that much is known, whatever else could not be told
     if script.trouble is not None:
         return reject("unreadable", path=_shown(script.path), why=script.trouble)
     if script.file is None and script.nodes and script.nodes[-1].kind == "directory":
         return _missing(script.path)
-    fault = next(_node_faults(script.nodes, account, target=script.path, limit=MAX_SCRIPT), None)
     if fault is not None or not content:
         return fault
     return _judge_source(script)

@@ -98,11 +98,10 @@ def _account_fault(home: Home, context: Context) -> Rejection | None:
         return reject("url-name", url=home.name, why=why, mend=mend)
     if not settings.of(home.name).enabled:
         return reject("disabled", name=home.name)
-    if home.trouble is not None:
+    unsafe = judge_home(home.node, account) if home.node is not None else None
+    if unsafe is None and home.trouble is not None:
         return reject("unreadable", path=path, why=home.trouble)
-    if home.node is None:
-        return None
-    return judge_home(home.node, account) or judge_wishes(home.wishes, account)
+    return unsafe or judge_wishes(home.wishes, account)
 
 
 def _plain(name: str, settings: Settings) -> bool:

@@ -10,7 +10,7 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from reconciler.model import Node
 
@@ -157,6 +157,18 @@ class Tree:
         """
         status = _stat(name, at)
         return None if status is None else self._note(path, status)
+
+    def newest_first(self, paths: Iterable[str]) -> list[str]:
+        """Return the paths by when each was changed last; which one that is, is only an order."""
+
+        def age(path: str) -> tuple[int, str]:
+            try:
+                status = os.stat(path, dir_fd=self.descriptor, follow_symlinks=False)
+            except OSError:
+                return 0, path
+            return -status.st_mtime_ns, path
+
+        return sorted(paths, key=age)
 
     def is_file(self, directory: str, name: str) -> bool:
         """Whether there is a regular file of that name in a directory.

@@ -51,6 +51,7 @@ class Observer:
         self._sources: dict[bytes, Source] = {}
         self._seen: dict[str, tuple[Home, dict[str, Stamp]]] = {}
         self._patience = _Patience()
+        self._all_read = True
         self.accounts = Accounts()
 
     def close(self) -> None:
@@ -88,6 +89,7 @@ class Observer:
         case, relative to the home.
         """
         self._patience = _Patience()
+        self._all_read = True
         standing, account, origin = self.accounts.find(name, known)
         home = Home(name, standing, account)
         try:
@@ -101,7 +103,8 @@ class Observer:
         root = beneath.open_root(self._settings.homes.root)
         try:
             node = beneath.look(home.name, "", at=root)
-            if node is None or node.kind != "directory" or home.account is None:
+            account = home.account
+            if node is None or node.kind != "directory" or account is None:
                 return replace(home, node=node)
             descriptor = beneath.open_directory(home.name, at=root)
             if descriptor is None:  # replaced between the two
@@ -111,9 +114,16 @@ class Observer:
         try:
             tree = Tree(descriptor)
             before, stamps = self._seen.get(home.name, (home, {}))
-            if stamps and before.account == home.account and tree.unchanged(stamps):
+            if stamps and before.account == account and tree.unchanged(stamps):
                 return before
-            found = self._inside(home, home.account, tree, served)
+            home = replace(home, node=beneath.node("", os.fstat(descriptor)))
+            try:
+                found = self._inside(home, account, tree, served)
+            except (
+                Unreadable,
+                HelperError,
+            ) as trouble:  # but what is known of the home itself counts
+                return replace(home, trouble=str(trouble))
             self._remember(found, tree)
             return found
         finally:
@@ -124,13 +134,13 @@ class Observer:
         self._seen.pop(home.name, None)
         newest = max(stamp[-1] for stamp in tree.stamps.values())
         told = all(s.trouble is None and _is_told(s) for s in home.scripts)
-        told = told and not home.unseen  # else a directory that was not read could hold anything
+        # A directory that was not read could hold anything.
+        told = told and self._all_read and not home.unseen
         if told and newest < time.time_ns() - _RACY_NS:
             self._seen[home.name] = (home, tree.stamps)
 
     def _inside(self, home: Home, account: Account, tree: Tree, served: str | None) -> Home:
         own = self._settings.of(home.name)
-        node = beneath.node("", os.fstat(tree.descriptor))
         wishes = projects.read_wishes(tree, account)
         paths, unseen = self._candidates(tree)
         first = [path for path in (served, own.script, wishes.script) if path is not None]
@@ -138,9 +148,9 @@ class Observer:
             first.remove(served)
         scripts = tuple(
             self._script(tree, path, account, own, wishes.static, wishes.virtualenv)
-            for path in dict.fromkeys([*first, *sorted(paths)])
+            for path in dict.fromkeys([*first, *tree.newest_first(paths)])
         )
-        return replace(home, node=node, scripts=scripts, wishes=wishes, unseen=unseen)
+        return replace(home, scripts=scripts, wishes=wishes, unseen=unseen)
 
     def _candidates(self, home: Tree) -> tuple[list[str], int]:
         """Return the scripts at the configured depths, and how many directories were skipped."""
@@ -174,6 +184,7 @@ class Observer:
                     # A file system of the student's own, closed to root: what is in it stays
                     # unknown, and the rest of the home does not.
                     directories += 1
+                    self._all_read = False
             level = below
         unseen = max(0, directories - self._settings.homes.watch_budget)
         if not found:

@@ -94,16 +94,18 @@ class Server:
             return False
         return comm in {"apache2", "httpd"} and rest.split()[0] not in "ZX"
 
-    def fingerprint(self) -> str:
-        """Return what Apache's own side is: its process, its configuration's files, whom to ask.
+    def fingerprint(self, *, process: bool) -> str:
+        """Return what Apache's own side is: its configuration's files, whom to ask, its process.
 
-        A refusal holds for just this. It is no judgement of what the files say.
+        A refusal holds for just this. It is no judgement of what the files say. Without `process`,
+        it holds whoever starts Apache again: of a configuration that ended it.
         """
         digest = hashlib.sha256(
             f"{self._settings.verify_url} {self._settings.verify_host}".encode()
         )
-        with contextlib.suppress(OSError), open(self._settings.pid_file, "rb") as stream:
-            digest.update(stream.read(32))
+        if process:
+            with contextlib.suppress(OSError), open(self._settings.pid_file, "rb") as stream:
+                digest.update(stream.read(32))
         ours = set(INCLUDES.values())
         for where, _, names in os.walk(self._settings.confdir):
             for name in sorted(set(names) - ours):

@@ -83,7 +83,9 @@ class Publisher:
 
     def is_refused(self, wanted: Configuration, ledger: Ledger) -> bool:
         """Whether this server, as it is, took this configuration before and did not serve it."""
-        return wanted.digest == ledger.refused and ledger.refused_by == self._server.fingerprint()
+        return wanted.digest == ledger.refused and ledger.refused_by in {
+            self._server.fingerprint(process=process) for process in (True, False)
+        }
 
     def publish(self, wanted: Configuration, ledger: Ledger, *, reload: bool) -> Outcome:
         """Carry out steps 5 to 9, and note in `ledger` what must be remembered.
@@ -168,7 +170,8 @@ class Publisher:
         self, number: int, refused: Configuration, ledger: Ledger, sight: Sight
     ) -> Outcome:
         """Return to the last verified generation, less the accounts that are gone since."""
-        ledger.refused, ledger.refused_by = refused.digest, self._server.fingerprint()
+        ledger.refused = refused.digest
+        ledger.refused_by = self._server.fingerprint(process=sight is not Sight.SILENT)
         ledger.seen = None
         message = (
             "Apache ended at the reload"

@@ -46,7 +46,7 @@ class Sets:
     def __init__(self, state: str) -> None:
         self._sets = f"{state}/sets"
         self._apps = f"{state}/apps"
-        self._known: dict[tuple[str, str], App] = {}
+        self._known: dict[tuple[str, str], tuple[App, tuple[tuple[int, ...] | None, ...]]] = {}
 
     def prepare(self) -> None:
         """Make the directories; every pass may call it."""
@@ -59,12 +59,18 @@ class Sets:
         if target is None:
             return None
         name = os.path.basename(target)
-        app = self._known.get((account, name))
-        if app is None:
+        stamps = self._stamps(account, name)
+        app, before = self._known.get((account, name), (None, None))
+        if app is None or before != stamps or None in stamps:
             app = self._read(account, name)
             if app is not None:
-                self._known[account, name] = app
+                self._known[account, name] = app, stamps
         return app
+
+    def _stamps(self, account: str, name: str) -> tuple[tuple[int, ...] | None, ...]:
+        """Return what differs where somebody has damaged a set."""
+        where = f"{self._sets}/{account}/{name}"
+        return tuple(files.stamp(f"{where}/{file}") for file in ("app.json", "app.wsgi"))
 
     def everyone_served(self) -> dict[str, App]:
         """Return what every link points to."""
@@ -87,7 +93,7 @@ class Sets:
         if self._read(app.account, name) != app:
             self._write(app, home, name)
         files.link(f"../sets/{app.account}/{name}", f"{self._apps}/{app.account}")
-        self._known[app.account, name] = app
+        self._known[app.account, name] = app, self._stamps(app.account, name)
 
     def withdraw(self, account: str) -> None:
         """Take the account's link away. Its URL is answered by its page from the next request."""
