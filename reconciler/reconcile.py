@@ -184,7 +184,10 @@ class Reconciler:
         self._book.save()
         self._whole |= names is None
         unknown = {v.name for v in seen.finals if _is_unknown(v)}
-        self._world.doubt({*failed, *unknown, *held})  # they are not yet as they ought to be
+        changed = {change.account for change in plan.changes}
+        self._world.doubt(
+            {*failed, *unknown, *held, *changed}
+        )  # what they were is over, or not yet
         return Look(
             plan,
             tuple(rejected),
