@@ -1,4 +1,7 @@
-"""Runs benchmarks, each on a machine of its own: `python -m tests.bench [NAME…] [--quick]`."""
+"""Runs benchmarks, each on a machine of its own.
+
+`python -m tests.bench [NAME…] [--quick] [--markdown]`
+"""
 
 from __future__ import annotations
 
@@ -16,17 +19,23 @@ RUNS: dict[str, tuple[list[list[float]], list[list[float]]]] = {
     "scan": ([[1000], [10_000]], [[300]]),
     "growth": ([[100], [1000], [10_000]], [[100], [1000]]),
     "footprint": ([[10_000, 60]], [[1000, 10]]),
-    "publish": ([[10, 5, 1000], [100, 50, 1000], [300, 150, 1000]], [[20, 10, 40]]),
+    "change": ([[30]], [[5]]),
+    "neighbours": ([[100, 60]], [[30, 10]]),
+    "starve": ([[300, 30]], [[300, 10]]),
+    "burst": ([[500, 20_000]], [[50, 2000]]),
+    "publish": ([[10, 100, 1000], [100, 100, 1000], [300, 300, 1000]], [[10, 10, 60]]),
 }
 
 
 def main(arguments: list[str]) -> None:
     """Outside a box, start one for each run; inside, run it."""
+    markdown = "--markdown" in arguments
+    arguments = [argument for argument in arguments if argument != "--markdown"]
     if arguments[:1] == ["--inside"]:
         module = __import__(f"tests.bench.{arguments[1]}", fromlist=["run"])
         values = [float(value) for value in arguments[2:]]
         rows = module.run(*(int(v) if v == int(v) else v for v in values))
-        figures.show(f"{arguments[1]} {' '.join(arguments[2:])}", rows)
+        figures.show(f"{arguments[1]} {' '.join(arguments[2:])}", rows, markdown=markdown)
         return
     quick = "--quick" in arguments
     names = [name for name in arguments if name != "--quick"] or list(RUNS)
@@ -36,6 +45,7 @@ def main(arguments: list[str]) -> None:
             told = [f"{value:g}" for value in values]
             with console.status(f"{name} {' '.join(told)} …"):
                 inside = [sys.executable, "-m", "tests.bench", "--inside", name, *told]
+                inside += ["--markdown"] if markdown else []
                 done = subprocess.run(
                     [HERE / "tests/lab/box", "--", *inside],
                     cwd=HERE,

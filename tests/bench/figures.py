@@ -44,8 +44,15 @@ def quantile(values: Sequence[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
-def show(title: str, rows: Sequence[Figure]) -> None:
-    """Print the rows, on a terminal or into a file."""
+def show(title: str, rows: Sequence[Figure], *, markdown: bool = False) -> None:
+    """Print the rows, on a terminal or into a file; or as a table of Markdown's."""
+    if markdown:
+        print(f"\n| {title} | ours | held against | | ratio |\n|---|--:|---|--:|--:|")
+        for row in rows:
+            other = "" if row.other is None else f"{row.other:.4g} {row.unit}".strip()
+            ours = f"{row.ours:.4g} {row.unit}".strip()
+            print(f"| {row.what} | {ours} | {row.against} | {other} | {row.ratio} |")
+        return
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for heading in ("what", "ours", "held against", "", "ratio"):
         table.add_column(

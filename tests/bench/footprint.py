@@ -9,7 +9,8 @@ import time
 
 from tests.bench import school
 from tests.bench.figures import Figure
-from tests.lab.program import Program
+from tests.lab.apache import CONF, Server
+from tests.lab.program import STATE, Program
 
 _RECURSIVE = """
 import sys, time
@@ -33,8 +34,17 @@ def run(homes: int, idle: float) -> list[Figure]:
         "[daemons]\nbudget = 20000\n[timing]\nresync = 3600\n"
         '[apache]\nconfigtest = ["true"]\nreload = ["true"]\n'
     )
+    # An Apache that answers every marker, and has none of the daemons: one has not room for them.
+    server = Server()
+    server.configure(includes=False)
+    (CONF / "conf-enabled/marker.conf").write_text(
+        f"AliasMatch ^/django/.slp/ {STATE}/pages/.marker\n"
+        f"<Directory {STATE}/pages>\nRequire all granted\n</Directory>\n"
+    )
+    server.start()
     program = Program()
     with program.daemon(timeout=300) as daemon:
+        daemon.wait_event("generation.published", timeout=60)
         time.sleep(5)
         before = _cpu(daemon.pid)
         time.sleep(idle)
