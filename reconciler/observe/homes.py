@@ -132,11 +132,10 @@ class Observer:
     def _remember(self, home: Home, tree: Tree) -> None:
         """Keep what was seen, if a change after it is sure to show in a stamp."""
         self._seen.pop(home.name, None)
-        newest = max(stamp[-1] for stamp in tree.stamps.values())
         told = all(s.trouble is None and _is_told(s) for s in home.scripts)
         # A directory that was not read could hold anything.
         told = told and self._all_read and not home.unseen
-        if told and newest < time.time_ns() - _RACY_NS:
+        if told and tree.newest < time.time_ns() - _RACY_NS:
             self._seen[home.name] = (home, tree.stamps)
 
     def _inside(self, home: Home, account: Account, tree: Tree, served: str | None) -> Home:

@@ -151,7 +151,7 @@ def test_within_its_bounds_it_does_all_its_work(
     assert "hello" == server.get("/apps/alice/").text
 
 
-@pytest.mark.box(systemd=True)
+@pytest.mark.box(systemd=True, timeout=300)
 def test_dead_hung_or_deaf_it_is_started_anew(
     server: Server, homes: Homes, program: Program, install: Callable[..., None]
 ) -> None:
@@ -159,7 +159,7 @@ def test_dead_hung_or_deaf_it_is_started_anew(
     program.write_settings("[timing]\nreload_interval = 0\n")
     homes.create("alice")
     note = f"+/bin/sh -c 'echo $$SERVICE_RESULT >>{ENDS}'"
-    install("RestartSec=100ms", "WatchdogSec=3", f"ExecStopPost={note}")
+    install("RestartSec=100ms", "WatchdogSec=6", f"ExecStopPost={note}")
     run("systemctl", "start", UNIT)
     pid = fresh_pid(0)
     for _ in range(6):  # twice the watchdog's time, in its own pings
@@ -170,19 +170,19 @@ def test_dead_hung_or_deaf_it_is_started_anew(
     for number in range(6):  # more often than systemd's own patience of five in ten seconds
         os.kill(pid, signal.SIGKILL)
         homes.bare("alice", body=f"version {number}")
-        pid = wait_for(lambda pid=pid: fresh_pid(pid), 20, "it to be ready again")
+        pid = wait_for(lambda pid=pid: fresh_pid(pid), 90, "it to be ready again")
         assert (STATE / "apps/alice").exists()
     wait_for(lambda: server.get("/django/alice/").text == "version 5", 20, "what was missed")
 
     os.kill(pid, signal.SIGSTOP)
     homes.bare("alice", body="while it hung")
-    pid = wait_for(lambda: fresh_pid(pid), 30, "the watchdog to start another")
+    pid = wait_for(lambda: fresh_pid(pid), 90, "the watchdog to start another")
     assert ["signal"] * 6 + ["watchdog"] == ENDS.read_text().split()
     wait_for(lambda: server.get("/django/alice/").text == "while it hung", 20, "what was missed")
 
     with deafened(pid):  # the loop goes round and writes its canary; nobody tells it so
-        wait_for(lambda: ask("SubState") == "stop-watchdog", 30, "the watchdog to end it")
-    pid = wait_for(lambda: fresh_pid(pid), 30, "another to be ready")
+        wait_for(lambda: ask("SubState") == "stop-watchdog", 90, "the watchdog to end it")
+    pid = wait_for(lambda: fresh_pid(pid), 90, "another to be ready")
     assert ["watchdog"] * 2 == ENDS.read_text().split()[6:]
     homes.bare("alice", body="heard again")
     wait_for(lambda: server.get("/django/alice/").text == "heard again", 20, "it to hear")
@@ -234,7 +234,8 @@ def test_it_and_apache_start_in_any_order(
         assert "success" == ask("Result")
 
     run("systemctl", "stop", UNIT, "apache2")
-    homes.remove("bob")
+    # bob's daemon outlives Apache's parent by a moment, and userdel says that bob is logged in.
+    wait_for(lambda: homes.remove("bob", check=False).returncode in {0, 6}, 20, "bob to be gone")
     run("systemctl", "start", "apache2")  # an unknown `user=` would be the end of this
     assert f"{order[0]} was named first" == apache.get("/django/alice/").text
     assert 404 == apache.get("/django/bob/").status
