@@ -266,6 +266,7 @@ class Daemon:
             self._configure_at = now
 
     def _tidy(self) -> None:
+        self._reconciler.get_ready()
         try:
             if self._configurer is None:  # what it is writing would look like a crash's leftover
                 self._reconciler.prune()

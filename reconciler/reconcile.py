@@ -81,6 +81,7 @@ class Reconciler:
         self._lock = PassLock(f"{state}/lock", timeout=settings.apache.timeout)
         self._served: dict[str, App] = {}
         self._held: set[str] = set()
+        self._adopted: int | None = None
         self._whole = False
         """Everybody was looked at once: before that, who is missing is not known to be gone."""
         self.entries = status.read(self._pages.read_status()).accounts
@@ -88,6 +89,10 @@ class Reconciler:
         """Why withdrawals wait, or None."""
         self.blocked_text: str | None = None
         """Why a configuration that differs is not published, or None."""
+
+    def get_ready(self) -> None:
+        """Do beforehand what would make the next look slow."""
+        self._world.get_ready()
 
     def close(self) -> None:
         """End the helpers."""
@@ -155,7 +160,7 @@ class Reconciler:
         rewritten = self._world.rewritten()
         if names is None:  # 2
             self._served = self._sets.everyone_served()
-            self._world.adopt(self._published())
+            self._adopt()
             looked = self._world.everyone(self._served.keys())
         else:
             looked = {*names, *self._held, *rewritten}
@@ -209,9 +214,8 @@ class Reconciler:
 
     def _wanted(self, *, drop_unresolved: bool) -> Configuration | None:
         wanted, waiting = self._world.configuration(drop_unresolved=drop_unresolved)
-        published = self._published()
         self.blocked_text = None
-        if published is not None and published.files == wanted.files:
+        if self.generations.digest(self.generations.current()) == wanted.digest:
             return None
         if not waiting:
             return wanted
@@ -221,9 +225,12 @@ class Reconciler:
         )
         return None
 
-    def _published(self) -> Configuration | None:
+    def _adopt(self) -> None:
+        """Take over the stanzas that are published, whoever published them."""
         current = self.generations.current()
-        return None if current is None else self.generations.read(current)
+        if current is not None and current != self._adopted:
+            self._world.adopt(self.generations.read(current))
+            self._adopted = current
 
     def _apply(self, plan: Plan) -> dict[str, str]:
         failed = {}
@@ -315,13 +322,11 @@ class Reconciler:
         return set(outcome.quarantined)
 
     def _publisher(self) -> Publisher:
-        accounts = Accounts()  # as they are now, and by this thread alone
-        accounts.refresh()
         return Publisher(
             self.generations,
             self._server,
             timeout=self.settings.apache.timeout,
-            resolves=lambda name: accounts.find(name, {})[0] is Standing.FOUND,
+            resolved=resolved,
         )
 
     @property
@@ -368,6 +373,13 @@ class Reconciler:
                     time=status.now_text(),
                 )
             )
+
+
+def resolved(names: Iterable[str]) -> set[str]:
+    """Return which of these the account database names now; any thread may ask."""
+    accounts = Accounts()
+    accounts.refresh()
+    return {name for name in names if accounts.find(name, {})[0] is Standing.FOUND}
 
 
 def _is_unknown(verdict: Verdict) -> bool:

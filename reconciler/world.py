@@ -57,6 +57,10 @@ class World:
         self.unresolved: set[str] = set()
         """Accounts that the database does not name just now, whose stanza stays."""
 
+    def get_ready(self) -> None:
+        """Do beforehand what would make the next look slow."""
+        self._observer.get_ready()
+
     def close(self) -> None:
         """End the helpers."""
         self._observer.close()

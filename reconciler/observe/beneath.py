@@ -6,18 +6,20 @@ time it is opened; a descriptor stays what it was when it was checked.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import stat
 import struct
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from functools import cached_property
 
 from reconciler.model import Node
 
 # O_NONBLOCK: a FIFO or a device would keep us waiting in open(); O_NOCTTY: or be our terminal.
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_MAX_ENTERED = 64
+"""Directories of one home that are held open; a project with its virtualenv has a dozen."""
 _GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENXIO, errno.ENODEV})
 
 
@@ -110,48 +112,71 @@ def node(path: str, status: os.stat_result) -> Node:
     )
 
 
+Place = tuple[tuple[Node, ...], int | None]
+"""Where a walk has ended: what is on the way, and a descriptor if it is a directory."""
+
+
 class Tree:
-    """What is below one home, by the home's own descriptor; remembers what it has seen of it."""
+    """What is below one home, by the home's own descriptor; remembers what it has seen of it.
+
+    A directory that was entered stays open, so that no name is followed twice: whatever its owner
+    renames meanwhile, all that is told of it is of one directory.
+    """
 
     def __init__(self, descriptor: int) -> None:
+        """`descriptor` is the tree's from now on."""
         self.descriptor = descriptor
         self.stamps: dict[str, Stamp] = {}
         self.newest = 0
         """The latest change time among what was seen, in nanoseconds."""
+        self._entered: dict[str, Place] = {}
 
-    @contextlib.contextmanager
-    def walk(self, path: str) -> Iterator[tuple[tuple[Node, ...], int | None]]:
+    @cached_property
+    def home(self) -> Node:
+        """The home itself."""
+        return self._note("", os.fstat(self.descriptor))
+
+    def close(self) -> None:
+        """Close every descriptor."""
+        for _, descriptor in self._entered.values():
+            if descriptor is not None:
+                os.close(descriptor)
+        os.close(self.descriptor)
+
+    def walk(self, path: str) -> Place:
         """Follow the directories of `path` down from the home.
 
-        Yields:
+        Returns:
             the nodes from the home to the last component that is there, and a descriptor of the
-            last directory, or None where the way ends before. A link ends it.
+            last directory, or None where the way ends before; a link ends it. The descriptor is
+            the tree's, and good until the next walk.
 
         Raises:
             Unreadable: it could not be told.
         """
-        nodes = [self._note("", os.fstat(self.descriptor))]
-        at: int | None = os.dup(self.descriptor)
-        try:
-            for part in path.split("/") if path else ():
-                assert at is not None
-                below = open_directory(part, at=at)
-                here = f"{nodes[-1].path}/{part}".lstrip("/")
-                # What it is instead is told by its own node, which is never opened.
-                if below is None:
-                    told = self.look(part, here, at=at)
-                else:
-                    told = self._note(here, os.fstat(below))
-                os.close(at)
-                at = below
-                if told is not None:
-                    nodes.append(told)
-                if below is None:
-                    break
-            yield tuple(nodes), at
-        finally:
-            if at is not None:
-                os.close(at)
+        place: Place = ((self.home,), self.descriptor)
+        here = ""
+        for part in path.split("/") if path else ():
+            here = f"{here}/{part}" if here else part
+            known = self._entered.get(here)
+            place = self._enter(part, here, place) if known is None else known
+            if place[1] is None:
+                break
+        return place
+
+    def _enter(self, name: str, path: str, above: Place) -> Place:
+        nodes, at = above
+        assert at is not None
+        below = open_directory(name, at=at)
+        # What it is instead is told by its own node, which is never opened.
+        told = self.look(name, path, at=at) if below is None else self._note(path, os.fstat(below))
+        place = (nodes if told is None else (*nodes, told)), below
+        self._entered[path] = place
+        if len(self._entered) > _MAX_ENTERED:
+            _, left = self._entered.pop(next(iter(self._entered)))
+            if left is not None:
+                os.close(left)
+        return place
 
     def look(self, name: str, path: str, *, at: int) -> Node | None:
         """Return the node `name` in `at`, link or not, as `path`; None where there is none.
@@ -180,11 +205,11 @@ class Tree:
         Raises:
             Unreadable: it could not be told.
         """
-        with self.walk(directory) as (_, descriptor):
-            if descriptor is None:
-                return False
-            found = self.look(name, f"{directory}/{name}".lstrip("/"), at=descriptor)
-            return found is not None and found.kind == "file"
+        _, descriptor = self.walk(directory)
+        if descriptor is None:
+            return False
+        found = self.look(name, f"{directory}/{name}".lstrip("/"), at=descriptor)
+        return found is not None and found.kind == "file"
 
     def is_there(self, path: str) -> bool:
         """Whether there is anything of that path, with no link on the way.
@@ -193,8 +218,8 @@ class Tree:
             Unreadable: it could not be told.
         """
         directory, _, name = path.rpartition("/")
-        with self.walk(directory) as (_, descriptor):
-            return descriptor is not None and self.look(name, path, at=descriptor) is not None
+        _, descriptor = self.walk(directory)
+        return descriptor is not None and self.look(name, path, at=descriptor) is not None
 
     def is_directory(self, path: str) -> bool:
         """Whether there is such a directory, with no link on the way.
@@ -202,8 +227,7 @@ class Tree:
         Raises:
             Unreadable: it could not be told.
         """
-        with self.walk(path) as (_, descriptor):
-            return descriptor is not None
+        return self.walk(path)[1] is not None
 
     def unchanged(self, stamps: Mapping[str, Stamp]) -> bool:
         """Whether everything that was seen then is so now: one `stat` each, and nothing opened.

@@ -79,6 +79,15 @@ class Helper:
                 self._kill()
                 raise
 
+    def start(self) -> None:
+        """Starts the helper if it does not run, so that the next request need not wait for that.
+
+        Raises:
+            HelperError: it cannot be started.
+        """
+        with self._lock:
+            self._running()
+
     def close(self) -> None:
         """Ends the helper by closing its input; a later `ask` starts another."""
         with self._lock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import time
@@ -53,6 +54,11 @@ class Observer:
         self._patience = _Patience()
         self._all_read = True
         self.accounts = Accounts()
+
+    def get_ready(self) -> None:
+        """Do what would make the next look slow; where it cannot be done, that look tells why."""
+        with contextlib.suppress(HelperError):
+            self._parser.start()
 
     def close(self) -> None:
         """End the helpers."""
@@ -111,12 +117,11 @@ class Observer:
                 raise Unreadable(f"{home.name} changed while it was looked at")
         finally:
             os.close(root)
-        try:
-            tree = Tree(descriptor)
+        with contextlib.closing(Tree(descriptor)) as tree:
             before, stamps = self._seen.get(home.name, (home, {}))
             if stamps and before.account == account and tree.unchanged(stamps):
                 return before
-            home = replace(home, node=beneath.node("", os.fstat(descriptor)))
+            home = replace(home, node=tree.home)
             try:
                 found = self._inside(home, account, tree, served)
             except (
@@ -126,8 +131,6 @@ class Observer:
                 return replace(home, trouble=str(trouble))
             self._remember(found, tree)
             return found
-        finally:
-            os.close(descriptor)
 
     def _remember(self, home: Home, tree: Tree) -> None:
         """Keep what was seen, if a change after it is sure to show in a stamp."""
@@ -165,18 +168,18 @@ class Observer:
             below: list[str] = []
             for path in level:
                 try:
-                    with home.walk(path) as (_, descriptor):
-                        if descriptor is None:
-                            continue
-                        found += self._named(descriptor, path, wanted.get(depth, set()))
-                        for name, is_link in _directories(descriptor) if depth < deepest else ():
-                            here = f"{path}/{name}".lstrip("/")
-                            if not is_link:
-                                directories += 1
-                                if directories <= _MAX_DIRECTORIES:
-                                    below.append(here)
-                            elif len(links) < _MAX_LINKS:
-                                links.append(here)
+                    _, descriptor = home.walk(path)
+                    if descriptor is None:
+                        continue
+                    found += self._named(descriptor, path, wanted.get(depth, set()))
+                    for name, is_link in _directories(descriptor) if depth < deepest else ():
+                        here = f"{path}/{name}".lstrip("/")
+                        if not is_link:
+                            directories += 1
+                            if directories <= _MAX_DIRECTORIES:
+                                below.append(here)
+                        elif len(links) < _MAX_LINKS:
+                            links.append(here)
                 except Unreadable:
                     if not path:
                         raise
@@ -213,26 +216,24 @@ class Observer:
         package, _, name = path.rpartition("/")
         bare = Script(path, (), None, None, project=package, package=package)
         try:
-            with home.walk(package) as (nodes, descriptor):
-                if descriptor is None:
-                    return replace(bare, nodes=nodes)
-                file = home.look(name, path, at=descriptor)
-                if file is None:
-                    return replace(bare, nodes=nodes)
+            nodes, descriptor = home.walk(package)
+            file = None if descriptor is None else home.look(name, path, at=descriptor)
+            if file is None or descriptor is None:
+                return replace(bare, nodes=nodes)
+            bare = replace(bare, nodes=(*nodes, file))
+            if not _worth_reading(file, account):
+                return bare
+            fd = beneath.open_file(name, at=descriptor)
+            if fd is None:
+                raise Unreadable(f"{name} changed while it was looked at")
+            try:
+                file = beneath.node(path, os.fstat(fd))  # what was opened, whatever it was
                 bare = replace(bare, nodes=(*nodes, file))
                 if not _worth_reading(file, account):
                     return bare
-                fd = beneath.open_file(name, at=descriptor)
-                if fd is None:
-                    raise Unreadable(f"{name} changed while it was looked at")
-                try:
-                    file = beneath.node(path, os.fstat(fd))  # what was opened, whatever it was
-                    bare = replace(bare, nodes=(*nodes, file))
-                    if not _worth_reading(file, account):
-                        return bare
-                    source = self._source(fd)
-                finally:
-                    os.close(fd)
+                source = self._source(fd)
+            finally:
+                os.close(fd)
             base = f"{self._settings.homes.root}/{account.name}"
             found = self._projects.find(
                 home,

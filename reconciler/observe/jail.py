@@ -257,11 +257,13 @@ def binds(text: str, code: types.CodeType) -> bool:
     cannot: it files `del x`, a bare `x: T` and, since 3.12, the variable of a comprehension at
     module level under the module's assignments, and a walrus in one nowhere.
     """
+    if _stores(code):  # the usual case, and the cheapest to tell
+        return True
     for scope in _scopes(symtable.symtable(text, FILE, "exec")):
         known = scope.get_identifiers()
         if any(each in known and scope.lookup(each).is_referenced() for each in DOUBTFUL_NAMES):
             return True
-    return _stores(code) or _star(text) or _reaches_itself(text, code)
+    return _star(text) or _reaches_itself(text, code)
 
 
 def _scopes(top: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:

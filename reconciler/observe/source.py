@@ -45,6 +45,14 @@ class Parser:
             limits = f"within {min(CPU, self._timeout):g} s and {jail.MEMORY >> 20} MiB"
             return Source(None, (1, f"Python could not parse it {limits}"), False)
 
+    def start(self) -> None:
+        """Starts the helper: 50 ms that the next script to be examined need not wait.
+
+        Raises:
+            HelperError: it cannot be started.
+        """
+        self._helper.start()
+
     def close(self) -> None:
         """Ends the helper, without a signal where it is well."""
         self._helper.close()

@@ -7,14 +7,16 @@ is theirs, `__file__` is theirs, and an error in it names their file and line.
 
 
 def _load(here):
-    import json
     import os
     import site
     import sys
 
     # Once, to the set itself: a set that is switched meanwhile is the next process's affair.
-    with open(os.path.join(os.path.realpath(os.path.dirname(here)), "app.json")) as stream:
-        app = json.load(stream)
+    with open(os.path.join(os.path.realpath(os.path.dirname(here)), "app.json"), "rb") as stream:
+        text = stream.read()
+    # What the encoder writes is an expression of Python's as well, and the file is root's. To
+    # import json took 6 of the 12 ms that an app's first answer took.
+    app = eval(text, {"__builtins__": {}, "null": None, "true": True, "false": False})
     if app["site_packages"]:
         before = list(sys.path)
         site.addsitedir(app["site_packages"])

@@ -35,9 +35,9 @@ class Configuration:
             digest.update(text.encode() + b"\0")
         return digest.hexdigest()[:32]
 
-    @cached_property
+    @property
     def files(self) -> dict[str, bytes]:
-        """The bytes of each of `FILES`."""
+        """The bytes of each of `FILES`: megabytes, so made when they are asked for."""
         return {
             name: text.encode() for name, text in zip(FILES, self._texts(self.digest), strict=True)
         }

@@ -22,7 +22,8 @@ class Generations:
     def __init__(self, state: str) -> None:
         self._state = state
         self._home = f"{state}/generations"
-        self._read: tuple[int, Configuration] | None = None
+        self._digest: tuple[int, str] | None = None
+        """The last number asked for, and its digest: the text itself would be megabytes."""
 
     def prepare(self) -> None:
         """Make the directory; every pass may call it."""
@@ -47,16 +48,27 @@ class Generations:
         return f"{self._home}/{number}"
 
     def read(self, number: int) -> Configuration | None:
-        """Return what a generation says; None where it is not there or not whole."""
-        if self._read is not None and self._read[0] == number:
-            return self._read[1]
+        """Return what a generation says; None where it is not there, or not as it was written."""
         texts = {name: files.read(f"{self.path(number)}/{name}", limit=_LIMIT) for name in FILES}
         whole = {name: text for name, text in texts.items() if text is not None}
         if len(whole) != len(FILES):
             return None
         found = configuration.parse(whole)
-        self._read = (number, found)
-        return found
+        return found if found.files == whole else None
+
+    def digest(self, number: int | None) -> str | None:
+        """Return the digest of a generation; None where it is not there, or not as it was written.
+
+        It is read once: what is changed by hand later shows at the next start.
+        """
+        if number is None:
+            return None
+        if self._digest is None or self._digest[0] != number:
+            found = self.read(number)
+            if found is None:
+                return None
+            self._digest = (number, found.digest)
+        return self._digest[1]
 
     def create(self, wanted: Configuration) -> int:
         """Write the next generation, durably, and return its number. `current` stays.
@@ -75,10 +87,12 @@ class Generations:
         files.sync_directory(temporary)
         os.rename(temporary, self.path(number))
         files.sync_directory(self._home)
+        self._digest = (number, wanted.digest)
         return number
 
     def discard(self, number: int) -> None:
         """Remove a generation that never was current."""
+        self._digest = None  # its number will be another's
         shutil.rmtree(self.path(number), ignore_errors=True)
 
     def switch(self, number: int | None) -> None:

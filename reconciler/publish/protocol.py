@@ -13,7 +13,7 @@ a tested generation that the ledger does not call verified, and `converge` goes 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -67,19 +67,17 @@ class Publisher:
         server: Server,
         *,
         timeout: float,
-        resolves: Callable[[str], bool],
+        resolved: Callable[[Iterable[str]], Set[str]],
     ) -> None:
-        """`resolves` tells whether an account is in the database now."""
+        """`resolved` tells which accounts are in the database now."""
         self._generations = generations
         self._server = server
         self._timeout = timeout
-        self._resolves = resolves
+        self._resolved = resolved
 
     def is_current(self, wanted: Configuration) -> bool:
         """Whether `current` already says just this."""
-        number = self._generations.current()
-        now = None if number is None else self._generations.read(number)
-        return now is not None and now.files == wanted.files
+        return self._generations.digest(self._generations.current()) == wanted.digest
 
     def is_refused(self, wanted: Configuration, ledger: Ledger) -> bool:
         """Whether this server, as it is, took this configuration before and did not serve it."""
@@ -120,7 +118,7 @@ class Publisher:
                 )
             number = self._generations.create(tested)
         self._generations.switch(number)  # 7
-        outcome = self._serve(number, tested, ledger) if reload else self._done(started)
+        outcome = self._serve(number, tested.digest, ledger) if reload else self._done(started)
         return Outcome(
             outcome.standing,
             outcome.generation,
@@ -135,17 +133,17 @@ class Publisher:
         """See to it that Apache serves what is current: look, and reload only if it does not."""
         started = time.monotonic()
         number = self._generations.current()
-        now = None if number is None else self._generations.read(number)
-        if number is None or now is None:
+        digest = self._generations.digest(number)
+        if number is None or digest is None:
             return self._done(started)
         if not self._server.running():
             return self._stopped(number)
-        if self._server.look(now.digest, timeout=self._timeout) is Sight.SERVED:
+        if self._server.look(digest, timeout=self._timeout) is Sight.SERVED:
             ledger.verified = ledger.seen = number
             return self._done(started)
-        return self._serve(number, now, ledger)
+        return self._serve(number, digest, ledger)
 
-    def _serve(self, number: int, wanted: Configuration, ledger: Ledger) -> Outcome:
+    def _serve(self, number: int, digest: str, ledger: Ledger) -> Outcome:
         if not self._server.running():
             return self._stopped(number)
         try:
@@ -155,7 +153,7 @@ class Publisher:
         started = time.monotonic()  # the command's own configuration test stalls nobody
         ledger.seen = None
         allow = max(self._timeout, 5 * ledger.stall)
-        sight = self._server.await_sight(wanted.digest, allow=allow)  # 9
+        sight = self._server.await_sight(digest, allow=allow)  # 9
         if sight is Sight.SERVED:
             ledger.stall = time.monotonic() - started
             ledger.verified = ledger.seen = number
@@ -164,19 +162,17 @@ class Publisher:
         if sight is Sight.SILENT and self._server.running():
             message = f"Apache runs, and did not answer within {allow:g} s"
             return Outcome(Standing.NOT_RELOADED, number, reloaded=True, message=message)
-        return self._put_back(number, wanted, ledger, sight)
+        return self._put_back(number, digest, ledger, sight)
 
-    def _put_back(
-        self, number: int, refused: Configuration, ledger: Ledger, sight: Sight
-    ) -> Outcome:
+    def _put_back(self, number: int, refused: str, ledger: Ledger, sight: Sight) -> Outcome:
         """Return to the last verified generation, less the accounts that are gone since."""
-        ledger.refused = refused.digest
+        ledger.refused = refused
         ledger.refused_by = self._server.fingerprint(process=sight is not Sight.SILENT)
         ledger.seen = None
         message = (
             "Apache ended at the reload"
             if sight is Sight.SILENT
-            else f"Apache was reloaded, and {self._server.marker(refused.digest)} is not served: "
+            else f"Apache was reloaded, and {self._server.marker(refused)} is not served: "
             "is `IncludeOptional django.conf` in the site that `verify_url` asks?"
         )
         back = ledger.verified
@@ -184,7 +180,7 @@ class Publisher:
         if good is None:
             back = ledger.verified = None
         else:
-            alive = good.only(name for name in good.stanzas if self._resolves(name))
+            alive = good.only(self._resolved(good.stanzas))
             if len(alive.stanzas) < len(good.stanzas):
                 good, back = alive, self._generations.create(alive)
         self._generations.switch(back)

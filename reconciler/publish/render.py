@@ -95,7 +95,10 @@ class Templates:
             "app": app if self.options.stanza_follows == "app" else None,
         }
         try:
-            return tuple("" if t is None else t.render(values) for t in self._accounts)
+            texts = ("" if t is None else t.render(values) for t in self._accounts)
+            # Equal texts are one: a route over http is mostly that over https, and 10,000 add up.
+            kept: dict[str, str] = {}
+            return tuple(kept.setdefault(text, text) for text in texts)
         except Exception as error:
             raise TemplateError(f"{self._directory}: {error}") from error
 

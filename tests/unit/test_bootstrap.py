@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import runpy
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from reconciler.publish.sets import bootstrap
+from reconciler.model import App
+from reconciler.publish.sets import Sets, bootstrap
 
 REPORT = """\
 import runpy, sys
@@ -67,6 +72,23 @@ def test_it_waits_for_a_save_that_is_under_way(
     done = load(wsgi)
     editor.join()
     assert f"{script}|saved|{script.parents[1]}\n" == done.stdout, done.stderr
+
+
+@given(project=st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
+def test_it_takes_every_path_as_it_was_written(project: str) -> None:
+    """It reads JSON as an expression of Python's: whatever a path holds, both mean the same."""
+    with tempfile.TemporaryDirectory() as state:
+        script = f"{state}/wsgi.py"
+        Path(script).write_text("application = 'theirs'\n")
+        sets = Sets(state)
+        sets.prepare()
+        sets.publish(App("alice", 1, 1, script, project, state, None, None, None, (1, 2, 3)))
+        before = list(sys.path)
+        try:
+            assert "theirs" == runpy.run_path(f"{state}/apps/alice/app.wsgi")["application"]
+            assert project == sys.path[0]
+        finally:
+            sys.path[:] = before
 
 
 def test_what_stays_broken_is_told_by_file_and_line(published: tuple[Path, Path]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from dataclasses import replace
@@ -39,8 +40,8 @@ def home(tmp_path: Path) -> Tree:
 
 def kinds(home: Tree, path: str) -> tuple[list[tuple[str, str]], bool]:
     """Return the nodes on the way, and whether the way has its end."""
-    with home.walk(path) as (nodes, descriptor):
-        return [(node.path, node.kind) for node in nodes], descriptor is not None
+    nodes, descriptor = home.walk(path)
+    return [(node.path, node.kind) for node in nodes], descriptor is not None
 
 
 def test_a_way_is_told_component_by_component(home: Tree) -> None:
@@ -95,7 +96,8 @@ def test_a_walk_never_follows_a_link_that_is_swapped_in(
     seen = set()
     try:
         for _ in range(3000):
-            with home.walk("mysite/mysite") as (nodes, descriptor):
+            with contextlib.closing(Tree(os.dup(home.descriptor))) as tree:
+                nodes, descriptor = tree.walk("mysite/mysite")
                 seen.add((len(nodes), nodes[-1].kind, descriptor is not None))
                 if descriptor is not None:
                     assert os.fstat(descriptor).st_ino not in inodes
@@ -105,6 +107,31 @@ def test_a_walk_never_follows_a_link_that_is_swapped_in(
         racer.join()
     assert (3, "directory", True) in seen, "the whole way was seen"
     assert len(seen) > 1, "the race was never seen: the test says nothing"
+
+
+def test_of_many_directories_few_are_held_open(tmp_path: Path, home: Tree) -> None:
+    """A home may have thousands; each is told as it is, and at the end all are closed."""
+    before = len(os.listdir("/proc/self/fd"))
+    for number in range(300):
+        (tmp_path / f"home/{number}/below").mkdir(parents=True)
+    with contextlib.closing(Tree(os.dup(home.descriptor))) as tree:
+        for number in range(300):
+            nodes, descriptor = tree.walk(f"{number}/below")
+            assert descriptor is not None
+            assert nodes[-1].inode == os.fstat(descriptor).st_ino
+            assert f"{number}/below" == nodes[-1].path
+        assert before + 66 >= len(os.listdir("/proc/self/fd"))
+        assert tree.walk("0/below")[0][-1].inode == os.stat(tmp_path / "home/0/below").st_ino
+    assert before == len(os.listdir("/proc/self/fd"))
+
+
+def test_a_directory_that_was_entered_stays_the_one_told_of(tmp_path: Path, home: Tree) -> None:
+    """Its owner puts another in its place meanwhile: what is told is not half of each."""
+    inode = home.walk("mysite/mysite")[0][-1].inode
+    os.rename(tmp_path / "home/mysite", tmp_path / "home/aside")
+    (tmp_path / "home/mysite/mysite").mkdir(parents=True)
+    assert inode == home.walk("mysite/mysite")[0][-1].inode
+    assert home.is_there("mysite/mysite/wsgi.py")
 
 
 @pytest.mark.parametrize(
