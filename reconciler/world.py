@@ -5,14 +5,14 @@ All of it can be observed again, so all of it is a cache; losing it costs one fu
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 
 from reconciler.decide.roster import Candidate, Census
 from reconciler.decide.verdict import Context, judge
 from reconciler.model import App, Home, Standing, State, Verdict
 from reconciler.observe.beneath import Unreadable
-from reconciler.observe.homes import Observer
+from reconciler.observe.homes import Observer, Sighting
 from reconciler.observe.interpreter import find
 from reconciler.publish.apache import Server
 from reconciler.publish.configuration import Configuration
@@ -102,8 +102,8 @@ class World:
         """Observe and judge these accounts; `now` in monotonic seconds."""
         altered, gone = set(), set()
         unresolved = set(self.unresolved)
-        for name in sorted(names):
-            home, origin = self._facts(name, served.get(name))
+        for home, origin in self._facts(sorted(names), served):
+            name = home.name
             before = self._raw.get(name)
             basis = (home, served.get(name))
             if before is not None and self._bases.get(name) == basis and not before.keep:
@@ -140,17 +140,21 @@ class World:
         dirty = rendered or bool(treated) or unresolved != self.unresolved
         return Seen(tuple(finals), frozenset(gone), dirty)
 
-    def _facts(self, name: str, served: App | None) -> tuple[Home, str | None]:
-        """Observe one account; whatever goes wrong with it is that account's, and nobody else's."""
-        base = f"{self._settings.homes.root}/{name}/"
-        script = served.script.removeprefix(base) if served else None
-        origins = self._book.ledger.origin
-        try:
-            return self._observer.observe(name, origins, script)
-        except Exception as error:  # noqa: BLE001  a student's input found a fault of ours
-            standing, account, origin = self._observer.accounts.find(name, origins)
-            trouble = f"{type(error).__name__}: {error}"
-            return Home(name, standing, account, trouble=trouble[:200]), origin
+    def _facts(
+        self, names: Iterable[str], served: Mapping[str, App]
+    ) -> Iterator[tuple[Home, str | None]]:
+        """Observe accounts; while one's text is examined, the next is looked at."""
+        ahead: Sighting | None = None
+        for name in names:
+            app = served.get(name)
+            base = f"{self._settings.homes.root}/{name}/"
+            script = app.script.removeprefix(base) if app else None
+            seen = self._observer.see(name, self._book.ledger.origin, script)
+            if ahead is not None:
+                yield self._observer.tell(ahead), ahead.origin
+            ahead = seen
+        if ahead is not None:
+            yield self._observer.tell(ahead), ahead.origin
 
     def let_go(self, gone: Collection[str], held: Collection[str]) -> bool:
         """Forget who is gone; return whether the configuration may be another for it.

@@ -129,6 +129,8 @@ class Tree:
         self.stamps: dict[str, Stamp] = {}
         self.newest = 0
         """The latest change time among what was seen, in nanoseconds."""
+        self.all_read = True
+        """No directory had to be left out, since it could not be read."""
         self._entered: dict[str, Place] = {}
 
     @cached_property

@@ -8,11 +8,13 @@ import select
 import subprocess
 import threading
 import time
+from collections import deque
 from pathlib import Path
 
 from reconciler.observe import jail
 
 ANSWER_LIMIT = 4096  # bytes; the longest honest answer is some 1,300 (200 characters as \uXXXX)
+_AHEAD = 2  # requests made ahead: one that it works on, one that waits
 GOODBYE = 1.0  # seconds in which an idle helper ends when its input is closed; measured: 3 ms
 
 # The program comes through the pipe. As an argument, its 300 lines would be in every `ps`; as a
@@ -52,6 +54,10 @@ class Helper:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._failed: tuple[float, str] | None = None
+        self._ahead: deque[bytes] = deque()
+        """Requests that it was sent and whose answers were not read, in their order."""
+        self._answers: dict[bytes, object] = {}
+        """Answers to requests made ahead that nobody has asked for yet."""
 
     def ask(self, request: bytes) -> object:
         """The helper's answer to `request`.
@@ -64,8 +70,16 @@ class Helper:
             process = self._running()
             deadline = time.monotonic() + self._timeout
             try:
-                _write(process, len(request).to_bytes(4, "big") + request, deadline)
-                return _answer(process, deadline)
+                if request in self._answers:
+                    return self._answers.pop(request)
+                if request not in self._ahead:
+                    _write(process, _framed(request), deadline)
+                    self._ahead.append(request)
+                while True:
+                    answer, asked = _answer(process, deadline), self._ahead.popleft()
+                    if asked == request:
+                        return answer
+                    self._answers[asked] = answer
             except TimeoutError:
                 # The CPU limit of jail.py ends a busy helper long before this. One that hardly
                 # ran was starved, on a machine too loaded to judge anybody by.
@@ -78,6 +92,21 @@ class Helper:
             except BaseException:  # Ctrl-C in mid-frame: the next answer would be the wrong one
                 self._kill()
                 raise
+
+    def foresee(self, request: bytes) -> None:
+        """Send a request whose answer will be asked for, to work on meanwhile; or do nothing."""
+        frame = _framed(request)
+        with self._lock:
+            process = self._process
+            busy = len(self._ahead) + len(self._answers) >= _AHEAD
+            # A short one alone, which a pipe takes as a whole or not at all.
+            if process is None or process.stdin is None or busy or len(frame) > select.PIPE_BUF:
+                return
+            try:
+                os.write(process.stdin.fileno(), frame)
+            except OSError:
+                return  # whoever asks will hear of it
+            self._ahead.append(request)
 
     def start(self) -> None:
         """Starts the helper if it does not run, so that the next request need not wait for that.
@@ -142,6 +171,8 @@ class Helper:
     def _kill(self) -> float:
         """Ends the helper whatever state it is in; the seconds of CPU that it had."""
         process, self._process = self._process, None
+        self._ahead.clear()
+        self._answers.clear()
         if process is None:
             return 0.0
         for pipe in (process.stdin, process.stdout):
@@ -164,6 +195,10 @@ class Helper:
                 return used.ru_utime + used.ru_stime
             time.sleep(0.001)
         return 0.0  # stuck in the kernel, as on a dead mount: not worth hanging with it
+
+
+def _framed(request: bytes) -> bytes:
+    return len(request).to_bytes(4, "big") + request
 
 
 def _write(process: subprocess.Popen[bytes], data: bytes, deadline: float) -> None:

@@ -45,6 +45,10 @@ class Parser:
             limits = f"within {min(CPU, self._timeout):g} s and {jail.MEMORY >> 20} MiB"
             return Source(None, (1, f"Python could not parse it {limits}"), False)
 
+    def foresee(self, source: bytes) -> None:
+        """Have a source examined meanwhile that `examine` will soon be asked about."""
+        self._helper.foresee(source)
+
     def start(self) -> None:
         """Starts the helper: 50 ms that the next script to be examined need not wait.
 

@@ -19,8 +19,12 @@ _PAUSE = 0.0005
 """Seconds between two requests: one who asks without a pause takes a core from who is measured."""
 
 
-def run(declared: int, samples: int, homes: int) -> list[Figure]:
-    """Measure with so many daemons declared of so many homes; each sample is an idle daemon's."""
+def run(declared: int, samples: int, homes: int, django: int = 0) -> list[Figure]:
+    """Measure with so many daemons declared of so many homes; each sample is an idle daemon's.
+
+    With `django`, each app is what `startproject` makes, and the rivals are left out: what they
+    would take longer is lost in what Django takes to start.
+    """
     server = Server()
     server.configure()
     server.start()
@@ -37,18 +41,20 @@ def run(declared: int, samples: int, homes: int) -> list[Figure]:
         _clear(declared, program, server)
         with program.daemon(timeout=120):
             time.sleep(1)
-            ours += [_sample(index, os.rename) for index in range(declared)]
+            ours += [_sample(index, os.rename, django) for index in range(declared)]
         _clear(declared, program, server)
-        floor += [_sample(index, _by_hand(sets, index)) for index in range(declared)]
+        floor += [_sample(index, _by_hand(sets, index), django) for index in range(declared)]
     beside = {"floor: a set's rename + request": floor}
     some = min(samples, 10)  # each takes seconds
     after = declared  # accounts without a stanza of ours
-    beside["uWSGI Emperor, emperor-freq 1"] = rivals.emperor(after, some, "--emperor-freq", "1")
-    beside["uWSGI Emperor"] = rivals.emperor(after + some, some)
-    beside["by hand, and a reload"] = rivals.graceful(after + 2 * some, min(some, 5))
+    if not django:
+        beside["uWSGI Emperor, emperor-freq 1"] = rivals.emperor(after, some, "--emperor-freq", "1")
+        beside["uWSGI Emperor"] = rivals.emperor(after + some, some)
+        beside["by hand, and a reload"] = rivals.graceful(after + 2 * some, min(some, 5))
+    what = "publish Django" if django else "publish"
     return [
         Figure(
-            f"publish, {declared} declared of {homes}: {share}",
+            f"{what}, {declared} declared of {homes}: {share}",
             quantile(ours, at),
             "ms",
             against,
@@ -62,8 +68,9 @@ def run(declared: int, samples: int, homes: int) -> list[Figure]:
 def _clear(declared: int, program: Program, server: Server) -> None:
     """Take every app down, and give each account a daemon that has not loaded anything."""
     for index in range(declared):
-        for script in (school.ROOT / school.name(index)).glob("*/wsgi.py"):
-            script.unlink()
+        for pattern in ("*/wsgi.py", "*/*/wsgi.py"):
+            for script in (school.ROOT / school.name(index)).glob(pattern):
+                script.unlink()
     program.once("--force", timeout=300)
     server.restart()
     time.sleep(2)
@@ -84,13 +91,17 @@ def _by_hand(sets: Sets, index: int) -> Callable[[Path, Path], None]:
     return act
 
 
-def _sample(index: int, act: Callable[[Path, Path], None]) -> float:
-    draft = school.put(index, school.name(index))
+def _sample(index: int, act: Callable[[Path, Path], None], django: int) -> float:
+    if django:
+        draft, place = school.django_project(index)
+    else:
+        draft = school.put(index, school.name(index))
+        place = draft.with_name("wsgi.py")
     time.sleep(0.15)  # the directory's own event is not what is measured
     connection = http.client.HTTPConnection("127.0.0.1")
     wanted = school.name(index).encode()
     started = time.perf_counter()
-    act(draft, draft.with_name("wsgi.py"))
+    act(draft, place)
     while True:
         connection.request("GET", f"/django/{school.name(index)}/")
         if connection.getresponse().read() == wanted:

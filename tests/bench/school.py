@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 from pathlib import Path
 
 ROOT = Path("/home/slp")
@@ -12,6 +14,13 @@ SCRIPT = (
     "    start_response('200 OK', [('Content-Type', 'text/plain')])\n"
     "    return [b'%s']\n"
 )
+_URLS = """\
+from django.conf import settings
+from django.http import HttpResponse
+from django.urls import path
+urlpatterns = [path("", lambda request: HttpResponse(settings.BASE_DIR.parent.name))]
+"""
+"""A page that says whose project it is."""
 
 
 def name(index: int) -> str:
@@ -49,6 +58,22 @@ def project(index: int, *, packages: int = 60) -> None:
     (venv / "bin").mkdir()
     (venv / "pyvenv.cfg").write_text("home = /usr/bin\n")
     own(home, index)
+
+
+def django_project(index: int) -> tuple[Path, Path]:
+    """Give an account what `startproject` makes; return its script, elsewhere, and the place."""
+    model = Path("/run/model/mysite")
+    if not model.exists():
+        model.parent.mkdir()
+        subprocess.run(["django-admin", "startproject", "mysite"], cwd=model.parent, check=True)
+        (model / "mysite/urls.py").write_text(_URLS)
+    project = ROOT / name(index) / "mysite"
+    if not (project / "manage.py").exists():
+        shutil.copytree(model, project, dirs_exist_ok=True)
+        (project / "mysite/wsgi.py").rename(project / ".draft")
+    shutil.copy(model / "mysite/wsgi.py", project / ".draft")
+    own(project, index)
+    return project / ".draft", project / "mysite/wsgi.py"
 
 
 def own(path: Path, index: int) -> None:

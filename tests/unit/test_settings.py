@@ -173,6 +173,6 @@ def test_where_an_app_appears() -> None:
 def test_options_are_the_defaults_with_the_files_own_in_place() -> None:
     """One key changes one option."""
     given = msgspec.convert({"daemons": {"options": {"threads": 9, "umask": "0027"}}}, Settings)
-    assert (9, "0027", 8) == tuple(
+    assert (9, "0027", 32) == tuple(
         given.daemons.effective[key] for key in ("threads", "umask", "listen-backlog")
     )

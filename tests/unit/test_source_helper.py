@@ -96,6 +96,30 @@ def trapped(tmp_path: Path) -> Iterator[Parser]:
     parser.close()
 
 
+def test_what_was_foreseen_is_told_of_whom_it_is_asked(own: Parser) -> None:
+    """In whatever order, and however many nobody asks about, or that are too long to be sent."""
+    texts = {f"application = {n}\n".encode(): BINDS for n in range(20)}
+    texts |= {f"other = {n}\n".encode(): DOES_NOT for n in range(20)}
+    texts[b"#" * 60_000] = DOES_NOT
+    orders = [list(texts), list(reversed(texts)), sorted(texts, key=hash)]
+    for foreseen, asked in zip(orders, reversed(orders), strict=True):
+        for ahead, text in zip(foreseen, asked, strict=True):
+            own.foresee(ahead)
+            assert texts[text] == own.examine(text)
+
+
+@pytest.mark.parametrize("poison", [b"die", b"burn", b"huge", b"empty", b"text", b"shape", b"line"])
+def test_who_is_asked_about_meanwhile_is_not_blamed(trapped: Parser, poison: bytes) -> None:
+    """The helper dies of a text that was sent ahead: the other has its own answer, and it too."""
+    gone = Source(None, (1, "Python could not parse it within 2 s and 256 MiB"), False)
+    assert BINDS == trapped.examine(SOUND)
+    trapped.foresee(poison)
+    assert DOES_NOT == trapped.examine(b"other = 1\n")
+    trapped.foresee(SOUND)
+    assert gone == trapped.examine(poison)
+    assert BINDS == trapped.examine(SOUND)
+
+
 @pytest.mark.parametrize(
     "poison",
     [b"die", b"segv", b"burn", b"huge", b"empty", b"short", b"text", b"deep", b"binary", b"shape",
