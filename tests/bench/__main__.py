@@ -23,8 +23,14 @@ RUNS: dict[str, tuple[list[list[float]], list[list[float]]]] = {
     "neighbours": ([[100, 60]], [[30, 10]]),
     "starve": ([[300, 30]], [[300, 10]]),
     "burst": ([[500, 20_000]], [[50, 2000]]),
-    "publish": ([[10, 100, 1000], [100, 100, 1000], [300, 300, 1000]], [[10, 60, 60]]),
+    "publish": (
+        [[10, 100, 1000], [100, 100, 1000], [300, 300, 1000], [30, 30, 1000, 1]],
+        [[10, 60, 60], [10, 10, 60, 1]],
+    ),
+    "churn": ([[300, 60]], [[40, 20]]),
 }
+SYSTEMD = {"churn"}
+"""Those for which PID 1 of the box is systemd."""
 
 
 def main(arguments: list[str]) -> None:
@@ -46,8 +52,9 @@ def main(arguments: list[str]) -> None:
             with console.status(f"{name} {' '.join(told)} …"):
                 inside = [sys.executable, "-m", "tests.bench", "--inside", name, *told]
                 inside += ["--markdown"] if markdown else []
+                box = [HERE / "tests/lab/box", *(["--systemd"] if name in SYSTEMD else [])]
                 done = subprocess.run(
-                    [HERE / "tests/lab/box", "--", *inside],
+                    [*box, "--", *inside],
                     cwd=HERE,
                     capture_output=True,
                     text=True,

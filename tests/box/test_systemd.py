@@ -14,19 +14,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.lab.apache import STATE, all_pids, uid_of
-from tests.lab.program import EXECUTABLE
+from tests.lab.units import SHIPPED, UNIT, UNITS, ask, install, journal, run
 from tests.lab.waiting import wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from tests.lab.apache import Server
     from tests.lab.homes import Homes
     from tests.lab.program import Program
 
-SHIPPED = Path(__file__).resolve().parents[2] / "systemd"
-UNITS = Path("/etc/systemd/system")
-UNIT = "slp-reconciler.service"
 EXPOSURE = 2.5
 """What the unit's own comment says."""
 ENDS = Path("/root/ends")
@@ -53,58 +50,15 @@ def application(environ, start_response):
 """
 
 
-def run(*command: str, status: int = 0) -> str:
-    """Run a command; return what it printed."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
-    assert status == done.returncode, f"{command}: {done.returncode}\n{done.stdout}{done.stderr}"
-    return done.stdout
-
-
-def ask(name: str, unit: str = UNIT) -> str:
-    """Return one property of a unit."""
-    return run("systemctl", "show", "--value", f"--property={name}", unit).strip()
-
-
-def journal(*options: str) -> list[str]:
-    """Return the daemon's own lines in the journal."""
-    selected = ["-u", UNIT, "-t", "slp-reconciler", *options]
-    return run("journalctl", "--no-pager", "--quiet", *selected).splitlines()
-
-
 def fresh_pid(before: int) -> int:
     """Return the daemon's process if it is ready and another than `before`, else 0."""
     pid = int(ask("MainPID"))
     return pid if pid != before and ask("ActiveState") == "active" else 0
 
 
-@pytest.fixture
-def install() -> Callable[..., None]:
-    """Put the units in place, with the program where it is here and lines for a drop-in."""
-
-    def units(*lines: str) -> None:
-        for name in (UNIT, "apache2.service.d/slp-reconciler.conf"):
-            text = (SHIPPED / name).read_text()
-            assert "/opt/slp-reconciler/bin/slp-reconciler" in text
-            (UNITS / name).parent.mkdir(exist_ok=True)
-            (UNITS / name).write_text(
-                text.replace("/opt/slp-reconciler/bin/slp-reconciler", str(EXECUTABLE))
-            )
-        more = list(lines)
-        if "COVERAGE_PROCESS_START" in os.environ:
-            names = ("COVERAGE_PROCESS_START", "COVERAGE_FILE")
-            more += [f"Environment={name}={os.environ[name]}" for name in names]
-            more += [f"ReadWritePaths={Path(os.environ['COVERAGE_FILE']).parent}"]
-        dropin = UNITS / f"{UNIT}.d/test.conf"
-        dropin.parent.mkdir(exist_ok=True)
-        dropin.write_text("[Service]\n" + "\n".join(more) + "\n")
-        run("systemctl", "daemon-reload")
-
-    return units
-
-
 @pytest.mark.box(systemd=True)
 def test_within_its_bounds_it_does_all_its_work(
-    server: Server, homes: Homes, program: Program, install: Callable[..., None]
+    server: Server, homes: Homes, program: Program
 ) -> None:
     """Publishing, reloading Apache, a new account, new settings, a stop: the unit allows it all."""
     program.write_settings("[timing]\nreload_interval = 0\n")
@@ -153,7 +107,7 @@ def test_within_its_bounds_it_does_all_its_work(
 
 @pytest.mark.box(systemd=True, timeout=300)
 def test_dead_hung_or_deaf_it_is_started_anew(
-    server: Server, homes: Homes, program: Program, install: Callable[..., None]
+    server: Server, homes: Homes, program: Program
 ) -> None:
     """After a KILL, a STOP, and a watcher that no longer hears; each time the state comes right."""
     program.write_settings("[timing]\nreload_interval = 0\n")
@@ -209,9 +163,7 @@ def deafened(pid: int) -> Iterator[None]:
 
 
 @pytest.mark.box(systemd=True)
-def test_it_and_apache_start_in_any_order(
-    apache: Server, homes: Homes, program: Program, install: Callable[..., None]
-) -> None:
+def test_it_and_apache_start_in_any_order(apache: Server, homes: Homes, program: Program) -> None:
     """Before Apache's first start, both at once, and after a `userdel` while both were down."""
     program.write_settings("[timing]\nreload_interval = 0\n")
     for name in ("alice", "bob"):
@@ -243,7 +195,7 @@ def test_it_and_apache_start_in_any_order(
 
 @pytest.mark.box(systemd=True)
 def test_a_fork_bomb_ends_at_its_students_limit(
-    apache: Server, homes: Homes, program: Program, install: Callable[..., None]
+    apache: Server, homes: Homes, program: Program
 ) -> None:
     """It is per uid: no more processes for that student, and neighbours are served."""
     homes.create("alice")
@@ -268,7 +220,7 @@ def test_a_fork_bomb_ends_at_its_students_limit(
 
 
 @pytest.mark.box(systemd=True)
-def test_its_exposure_is_what_it_says(install: Callable[..., None]) -> None:
+def test_its_exposure_is_what_it_says() -> None:
     """By systemd's own judgement, of the unit as shipped; the lines are all understood."""
     install()
     said = run("systemd-analyze", "security", "--no-pager", UNIT)
