@@ -63,7 +63,7 @@ def test_accounts_made_and_unmade_are_followed_with_a_reload_each(
     homes.create("alice")
     homes.bare("alice", body="I am alice")
     with program.daemon() as daemon:
-        daemon.wait_event("apache.reloaded")
+        daemon.wait_event("apache.reloaded", timeout=60)
         answers(server, "alice", "I am alice")
 
         reloads = server.reloads()

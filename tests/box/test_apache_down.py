@@ -99,7 +99,7 @@ def test_nothing_that_hangs_holds_a_pass_up(server: Server, homes: Homes, progra
     assert "I am carol" == server.get("/django/carol/").text
 
 
-@pytest.mark.box
+@pytest.mark.box(timeout=300)
 def test_the_daemon_tries_again_until_apache_is_back(
     server: Server, homes: Homes, program: Program
 ) -> None:
@@ -115,7 +115,7 @@ def test_the_daemon_tries_again_until_apache_is_back(
 
         Path("/root/broken").touch()
         enrol(homes, "bob")
-        daemon.wait_event("apache.unreachable")
+        daemon.wait_event("apache.unreachable", timeout=60)  # twenty times the first one's stall
         assert 404 == server.get("/django/bob/").status
         Path("/root/broken").unlink()
         wait_for(lambda: server.get("/django/bob/").text == "I am bob", 60, "bob's app")
@@ -123,7 +123,7 @@ def test_the_daemon_tries_again_until_apache_is_back(
         since = daemon.mark()
         server.pause()
         enrol(homes, "carol")
-        daemon.wait_event("apache.unreachable", since=since)
+        daemon.wait_event("apache.unreachable", since=since, timeout=60)
         since = daemon.mark()
         server.resume()
         wait_for(lambda: server.get("/django/carol/").text == "I am carol", 60, "carol's app")

@@ -77,7 +77,7 @@ def test_a_project_of_djangos_own_making_is_served_from_a_closed_home(
     homes.create("alice", mode=0o700)
     with program.daemon() as daemon:
         wait_for(lambda: apache.pids("alice"), 15, "alice's daemon")
-        daemon.wait_event("apache.reloaded")
+        daemon.wait_event("apache.reloaded", timeout=60)
         idle, reloads = pids(apache, "alice"), apache.reloads()
 
         homes.django_project("alice")
