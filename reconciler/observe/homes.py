@@ -101,7 +101,7 @@ class Observer:
                     ),
                 )
             if sighting.tree is not None and sighting.home.trouble is None:
-                self._remember(sighting.home, sighting.tree)
+                self._remember(sighting.home, sighting.tree, sighting.began)
         return sighting.home
 
     def _look(self, sighting: Sighting, served: str | None) -> None:
@@ -126,13 +126,13 @@ class Observer:
             self._inside(sighting, account, tree, served)
             sighting.tree = tree
 
-    def _remember(self, home: Home, tree: Tree) -> None:
+    def _remember(self, home: Home, tree: Tree, began: int) -> None:
         """Keep what was seen, if a change after it is sure to show in a stamp."""
         self._seen.pop(home.name, None)
         told = all(s.trouble is None and _is_told(s) for s in home.scripts)
         # A directory that was not read could hold anything.
         told = told and tree.all_read and not home.unseen
-        if told and tree.newest < time.time_ns() - _RACY_NS:
+        if told and tree.newest < began - _RACY_NS:
             self._seen[home.name] = (home, tree.stamps)
 
     def _inside(self, sighting: Sighting, account: Account, tree: Tree, served: str | None) -> None:
@@ -220,8 +220,6 @@ class Observer:
             return replace(script, trouble=_WAITS)
         try:
             source = self._parser.examine(text)
-        except Unreadable as trouble:
-            return replace(script, trouble=str(trouble))
         except HelperError as trouble:
             return replace(script, trouble=_unjudged(trouble))
         if len(self._sources) >= _MAX_SOURCES:
@@ -237,6 +235,8 @@ class Sighting:
     home: Home
     origin: str | None
     """Where its account was found."""
+    began: int = field(default_factory=time.time_ns)
+    """When the look at it began: what changes later may not show in a stamp of before."""
     texts: dict[str, bytes] = field(default_factory=dict)
     """New texts, at most `_MAX_PARSED`, by their scripts' paths."""
     tree: Tree | None = None

@@ -63,12 +63,13 @@ class Generations:
         """
         if number is None:
             return None
-        if self._digest is None or self._digest[0] != number:
+        known = self._digest  # once: another thread may be creating the next
+        if known is None or known[0] != number:
             found = self.read(number)
             if found is None:
                 return None
-            self._digest = (number, found.digest)
-        return self._digest[1]
+            known = self._digest = (number, found.digest)
+        return known[1]
 
     def create(self, wanted: Configuration) -> int:
         """Write the next generation, durably, and return its number. `current` stays.
