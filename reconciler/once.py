@@ -105,13 +105,13 @@ def _diff(reconciler: Reconciler, found: Look) -> Iterator[str]:
     if found.configuration is None:
         return
     current = reconciler.generations.current()
-    before = None if current is None else reconciler.generations.read(current)
+    published = None if current is None else reconciler.generations.read(current)
+    before = published.files if published else {}
+    after = found.configuration.files
     for name in FILES:
-        old = before.files[name].decode() if before else ""
-        new = found.configuration.files[name].decode()
         yield from difflib.unified_diff(
-            old.splitlines(),
-            new.splitlines(),
+            before.get(name, b"").decode().splitlines(),
+            after[name].decode().splitlines(),
             f"current/{name}",
             f"generations/next/{name}",
             lineterm="",

@@ -326,7 +326,7 @@ class Reconciler:
             self.generations,
             self._server,
             timeout=self.settings.apache.timeout,
-            resolved=resolved,
+            resolved=_resolved,
         )
 
     @property
@@ -375,7 +375,7 @@ class Reconciler:
             )
 
 
-def resolved(names: Iterable[str]) -> set[str]:
+def _resolved(names: Iterable[str]) -> set[str]:
     """Return which of these the account database names now; any thread may ask."""
     accounts = Accounts()
     accounts.refresh()

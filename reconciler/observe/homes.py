@@ -202,10 +202,8 @@ class Observer:
                 virtualenv=found.virtualenv,
                 reachable=self._reachable(f"{base}/{path}"),
             )
-        except Unreadable as trouble:
-            return replace(bare, trouble=str(trouble))
-        except HelperError as trouble:
-            return replace(bare, trouble=_unjudged(trouble))
+        except (Unreadable, HelperError) as error:
+            return replace(bare, trouble=_why(error))
 
     def _reachable(self, path: str) -> bool | None:
         if not self._names_scripts:
@@ -220,8 +218,8 @@ class Observer:
             return replace(script, trouble=_WAITS)
         try:
             source = self._parser.examine(text)
-        except HelperError as trouble:
-            return replace(script, trouble=_unjudged(trouble))
+        except HelperError as error:
+            return replace(script, trouble=_why(error))
         if len(self._sources) >= _MAX_SOURCES:
             self._sources.clear()
         self._sources[_digest(text)] = source
@@ -248,18 +246,16 @@ def _troubles(sighting: Sighting) -> Iterator[None]:
     """Whatever goes wrong with a home is told as its own trouble, and nobody else's."""
     try:
         yield
-        return
-    except Unreadable as error:
-        trouble = str(error)
-    except HelperError as error:
-        trouble = _unjudged(error)
-    except Exception as error:  # noqa: BLE001  a student's input found a fault of ours
-        trouble = f"{type(error).__name__}: {error}"[:200]
-    sighting.home = replace(sighting.home, trouble=trouble)
+    except Exception as error:  # noqa: BLE001  `_why` tells a fault of ours from the home's
+        sighting.home = replace(sighting.home, trouble=_why(error))
 
 
-def _unjudged(error: HelperError) -> str:
-    return f"its text could not be judged: {error}"
+def _why(error: Exception) -> str:
+    if isinstance(error, Unreadable):
+        return str(error)
+    if isinstance(error, HelperError):
+        return f"its text could not be judged: {error}"
+    return f"{type(error).__name__}: {error}"[:200]  # a student's input found a fault of ours
 
 
 def _digest(text: bytes) -> bytes:

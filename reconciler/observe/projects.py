@@ -112,11 +112,10 @@ def read_wishes(home: Tree, account: Account) -> Wishes:
     Raises:
         Unreadable: it could not be told.
     """
-    top = beneath.node("", os.fstat(home.descriptor))
     file = home.look(WISHES, WISHES, at=home.descriptor)
     if file is None:
         return Wishes()
-    nodes = (top, file)
+    nodes = (home.home, file)
     if file.kind != "file":
         return Wishes(nodes)
     fd = beneath.open_file(WISHES, at=home.descriptor)
@@ -124,7 +123,7 @@ def read_wishes(home: Tree, account: Account) -> Wishes:
         return Wishes(nodes)
     try:
         opened = beneath.node(WISHES, os.fstat(fd))  # what was opened, whatever it was
-        nodes = (top, opened)
+        nodes = (home.home, opened)
         if opened.uid != account.uid or opened.links != 1 or opened.size > _WISHES_LIMIT:
             return Wishes(nodes)
         data = beneath.read(fd, _WISHES_LIMIT)

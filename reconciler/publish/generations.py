@@ -23,7 +23,7 @@ class Generations:
         self._state = state
         self._home = f"{state}/generations"
         self._digest: tuple[int, str] | None = None
-        """The last number asked for, and its digest: the text itself would be megabytes."""
+        """The last number read or written, and its digest: the text itself would be megabytes."""
 
     def prepare(self) -> None:
         """Make the directory; every pass may call it."""
@@ -54,7 +54,10 @@ class Generations:
         if len(whole) != len(FILES):
             return None
         found = configuration.parse(whole)
-        return found if found.files == whole else None
+        if found.files != whole:
+            return None
+        self._digest = (number, found.digest)
+        return found
 
     def digest(self, number: int | None) -> str | None:
         """Return the digest of a generation; None where it is not there, or not as it was written.
@@ -64,12 +67,10 @@ class Generations:
         if number is None:
             return None
         known = self._digest  # once: another thread may be creating the next
-        if known is None or known[0] != number:
-            found = self.read(number)
-            if found is None:
-                return None
-            known = self._digest = (number, found.digest)
-        return known[1]
+        if known is not None and known[0] == number:
+            return known[1]
+        found = self.read(number)
+        return None if found is None else found.digest
 
     def create(self, wanted: Configuration) -> int:
         """Write the next generation, durably, and return its number. `current` stays.

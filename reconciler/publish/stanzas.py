@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Collection
 
 from reconciler.model import Account, App
 from reconciler.publish.apache import Server
@@ -18,8 +18,8 @@ class Stanzas:
         self._server = server
         self._inputs: dict[str, tuple[Account, str, App | None]] = {}
         self._texts: dict[str, Stanza] = {}
-        self._last: tuple[Set[str], Configuration] | None = None
-        """The last configuration, until a text changes: whoever asks again wants its digest."""
+        self._last: Configuration | None = None
+        """The last configuration: whoever asks again for the same wants its digest."""
         self.broken: dict[str, str] = {}
         """Accounts for which the templates do not render, and why."""
 
@@ -28,7 +28,6 @@ class Stanzas:
         inputs = (account, url, app if self._templates.options.stanza_follows == "app" else None)
         if self._inputs.get(name) == inputs:
             return False
-        self._last = None
         before = self._texts.pop(name, None)
         self.broken.pop(name, None)
         self._inputs[name] = inputs
@@ -40,18 +39,13 @@ class Stanzas:
 
     def adopt(self, name: str, text: Stanza) -> None:
         """Keep a stanza that was published, for an account that does not resolve just now."""
-        if name not in self._texts:
-            self._last = None
-            self._texts[name] = text
+        self._texts.setdefault(name, text)
 
     def drop(self, name: str) -> bool:
         """Forget an account; return whether it had a stanza."""
         self._inputs.pop(name, None)
         self.broken.pop(name, None)
-        if self._texts.pop(name, None) is None:
-            return False
-        self._last = None
-        return True
+        return self._texts.pop(name, None) is not None
 
     def has(self, name: str) -> bool:
         """Whether there is a text for the account."""
@@ -61,13 +55,13 @@ class Stanzas:
         """Return what stands for the account's text in a quarantine."""
         return digest_of(self._texts.get(name, ()))
 
-    def configuration(self, names: Set[str]) -> Configuration:
+    def configuration(self, names: Collection[str]) -> Configuration:
         """Return the whole text for these accounts.
 
         Raises:
             TemplateError: a head does not render.
         """
-        if self._last is None or self._last[0] != names:
-            wanted = {name: self._texts[name] for name in names if name in self._texts}
-            self._last = names, self._templates.configuration(wanted, self._server)
-        return self._last[1]
+        wanted = {name: self._texts[name] for name in names if name in self._texts}
+        if self._last is None or self._last.stanzas != wanted:
+            self._last = self._templates.configuration(wanted, self._server)
+        return self._last

@@ -1,14 +1,13 @@
-"""Steady requests, from a process of its own: what is measured must not wait for the measuring."""
+"""Steady requests, and how long each took."""
 
 from __future__ import annotations
 
 import http.client
-import multiprocessing
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import TracebackType
+
+from tests.lab.aside import Aside
 
 _THREADS = 32
 _TIMEOUT = 10.0
@@ -23,58 +22,24 @@ class Heard:
     failures: int
 
 
-class Load:
+class Load(Aside[Heard]):
     """`rate` GETs a second, round robin over `paths`, from the block's beginning to its end."""
 
     def __init__(self, paths: Sequence[str], *, rate: float) -> None:
         self._paths = paths
         self._rate = rate
-        self.heard = Heard([], 0)
 
-    def __enter__(self) -> Load:
-        context = multiprocessing.get_context("fork")
-        self._stop = context.Event()
-        self._answer, there = context.Pipe(duplex=False)
-        self._process = context.Process(target=self._work, args=(there,), daemon=True)
-        self._process.start()
-        return self
+    def work(self) -> Heard:
+        """Ask until it is over, and return what became of it."""
+        heard = self.steadily(self._ask, rate=self._rate, threads=_THREADS)
+        return Heard([ms for ms, _ in heard], sum(not good for _, good in heard))
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stop.set()
-        ms, failures = self._answer.recv()
-        self.heard = Heard(ms, failures)
-        self._process.join()
-
-    def _work(self, there: multiprocessing.connection.Connection) -> None:
-        heard = [Heard([], 0) for _ in range(_THREADS)]
-        threads = [
-            threading.Thread(target=self._one, args=(number, heard[number]))
-            for number in range(_THREADS)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        there.send(([ms for each in heard for ms in each.ms], sum(e.failures for e in heard)))
-
-    def _one(self, number: int, heard: Heard) -> None:
-        every = _THREADS / self._rate
-        due = time.perf_counter() + every * number / _THREADS
-        turn = number
-        while not self._stop.wait(max(0.0, due - time.perf_counter())):
-            try:
-                good = get(self._paths[turn % len(self._paths)])[0] == 200
-            except (OSError, http.client.HTTPException):
-                good = False
-            heard.ms.append((time.perf_counter() - due) * 1e3)
-            heard.failures += not good
-            turn += _THREADS
-            due += every
+    def _ask(self, turn: int, due: float) -> tuple[float, bool]:
+        try:
+            good = get(self._paths[turn % len(self._paths)])[0] == 200
+        except (OSError, http.client.HTTPException):
+            good = False
+        return (time.monotonic() - due) * 1e3, good
 
 
 def get(path: str, *, port: int = 80, timeout: float = _TIMEOUT) -> tuple[int, bytes]:

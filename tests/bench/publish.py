@@ -35,15 +35,16 @@ def run(declared: int, samples: int, homes: int, django: int = 0) -> list[Figure
     program = Program()
     program.once(timeout=300)
     sets = Sets(str(STATE))
+    ready = school.django_project if django else _bare
     ours: list[float] = []
     floor: list[float] = []
     while len(ours) < samples:
         _clear(declared, program, server)
         with program.daemon(timeout=120):
             time.sleep(1)
-            ours += [_sample(index, os.rename, django) for index in range(declared)]
+            ours += [_sample(index, os.rename, ready) for index in range(declared)]
         _clear(declared, program, server)
-        floor += [_sample(index, _by_hand(sets, index), django) for index in range(declared)]
+        floor += [_sample(index, _by_hand(sets, index), ready) for index in range(declared)]
     beside = {"floor: a set's rename + request": floor}
     some = min(samples, 10)  # each takes seconds
     after = declared  # accounts without a stanza of ours
@@ -91,12 +92,18 @@ def _by_hand(sets: Sets, index: int) -> Callable[[Path, Path], None]:
     return act
 
 
-def _sample(index: int, act: Callable[[Path, Path], None], django: int) -> float:
-    if django:
-        draft, place = school.django_project(index)
-    else:
-        draft = school.put(index, school.name(index))
-        place = draft.with_name("wsgi.py")
+def _bare(index: int) -> tuple[Path, Path]:
+    """Give an account a bare script, beside its place; return both."""
+    draft = school.put(index, school.name(index))
+    return draft, draft.with_name("wsgi.py")
+
+
+def _sample(
+    index: int,
+    act: Callable[[Path, Path], None],
+    ready: Callable[[int], tuple[Path, Path]],
+) -> float:
+    draft, place = ready(index)
     time.sleep(0.15)  # the directory's own event is not what is measured
     connection = http.client.HTTPConnection("127.0.0.1")
     wanted = school.name(index).encode()

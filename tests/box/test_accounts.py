@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.lab.boxes import REPO
+from tests.lab import units
 from tests.lab.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ reload = ["pkill", "-USR1", "--pidfile", "/run/apache2/apache2.pid"]
 reload_interval = 1
 """
 """Without the seconds between two reloads, of which `apachectl graceful` makes more."""
-DROP_IN = "apache2.service.d/slp-reconciler.conf"
 
 
 def run(*command: str, text: str = "") -> None:
@@ -123,25 +122,6 @@ def processes_of(uid: int) -> list[str]:
     return found
 
 
-def install_drop_in(program: Program) -> None:
-    """Give Apache's unit what is shipped, with the program where it is on this machine."""
-    text = (REPO / "systemd" / DROP_IN).read_text()
-    shipped = "/opt/slp-reconciler/bin/slp-reconciler"
-    assert shipped in text
-    target = Path("/etc/systemd/system") / DROP_IN
-    target.parent.mkdir(parents=True)
-    target.write_text(text.replace(shipped, str(program.executable)))
-    run("systemctl", "daemon-reload")
-
-
-def active() -> str:
-    """Return what systemd says of Apache."""
-    done = subprocess.run(
-        ["systemctl", "is-active", "apache2"], capture_output=True, text=True, check=False
-    )
-    return done.stdout.strip()
-
-
 @pytest.mark.box(systemd=True, timeout=240)
 def test_apache_starts_right_after_an_account_was_deleted(
     server: Server, homes: Homes, program: Program
@@ -157,15 +137,15 @@ def test_apache_starts_right_after_an_account_was_deleted(
     run("userdel", "--force", "bob")
     with pytest.raises(AssertionError, match="systemctl restart"):
         server.control("restart")
-    assert "active" != active(), "this is what the drop-in is for"
-    install_drop_in(program)
+    assert "active" != units.ask("ActiveState", units.APACHE), "this is what the drop-in is for"
+    units.ship(units.DROP_IN)
     server.start()
     assert ["alice", "carol", "dave", "erin"] == declared(program)
     answers(server, "alice", "I am alice")
 
     run("userdel", "--force", "carol")
     server.control("restart")
-    assert "active" == active()
+    assert "active" == units.ask("ActiveState", units.APACHE)
     assert ["alice", "dave", "erin"] == declared(program)
     answers(server, "alice", "I am alice")
 
@@ -180,7 +160,7 @@ def test_apache_starts_right_after_an_account_was_deleted(
             began = time.monotonic()
             server.control("restart")
             assert 30 > time.monotonic() - began
-            assert "active" == active()
+            assert "active" == units.ask("ActiveState", units.APACHE)
             wait_for(lambda: name not in declared(program), 20, f"{name} to go")  # noqa: B023
             answers(server, "alice", "I am alice")
             unit = Path(f"/proc/{server.running()}/cgroup").read_text()

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import http.client
 import itertools
-import multiprocessing
 import threading
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from tests.lab.aside import Aside
 from tests.lab.homes import Homes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence, Set
-    from multiprocessing.connection import Connection
 
     from tests.lab.apache import Server
 
@@ -104,54 +103,26 @@ def overlaps(begin: float, end: float, windows: Sequence[tuple[float, float]]) -
     return any(begin <= last and end >= first for first, last in windows)
 
 
-class Asking:
-    """`rate` GETs a second, round robin over the accounts, from a block's beginning to its end.
-
-    Forked when it is made, so make it before there are threads. `heard` is there after the block.
-    """
+class Asking(Aside[Heard]):
+    """`rate` GETs a second, round robin over the accounts; one in four by https."""
 
     def __init__(self, server: Server, accounts: Sequence[str], *, rate: float) -> None:
         self.server = server
         self.accounts = accounts
-        self.every = THREADS / rate
-        self.heard = Heard()
+        self.rate = rate
 
-    def __enter__(self) -> Asking:
-        context = multiprocessing.get_context("fork")
-        self.over = context.Event()
-        self.pipe, there = context.Pipe(duplex=False)
-        self.process = context.Process(target=self.work, args=(there,), daemon=True)
-        self.process.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.over.set()
-        asked, seen = self.pipe.recv()
-        self.heard = Heard(sorted(asked, key=lambda a: a.sent), seen)
-        self.process.join()
-
-    def work(self, there: Connection) -> None:
-        """Ask until it is over, and hand over what was heard."""
-        asked: list[Asked] = []
+    def work(self) -> Heard:
+        """Ask until it is over, and return what was heard."""
         seen: list[Seen] = []
-        threads = [
-            threading.Thread(target=self.ask, args=(number, asked)) for number in range(THREADS)
-        ]
-        threads.append(threading.Thread(target=self.look, args=(seen,)))
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        there.send((asked, seen))
-
-    def ask(self, number: int, asked: list[Asked]) -> None:
-        """Ask for each account's app in its turn; one in four by https."""
-        due = time.monotonic() + self.every * number / THREADS
-        for turn in itertools.count(number, THREADS):
-            if self.over.wait(max(0.0, due - time.monotonic())):
-                return
-            due += self.every
-            asked.append(self.once(self.accounts[turn % len(self.accounts)], turn // 7 % 4 == 0))
+        looking = threading.Thread(target=self.look, args=(seen,))
+        looking.start()
+        asked = self.steadily(
+            lambda turn, _: self.once(self.accounts[turn % len(self.accounts)], turn // 7 % 4 == 0),
+            rate=self.rate,
+            threads=THREADS,
+        )
+        looking.join()
+        return Heard(sorted(asked, key=lambda a: a.sent), seen)
 
     def once(self, account: str, https: bool) -> Asked:
         """Ask once."""

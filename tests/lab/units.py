@@ -12,6 +12,7 @@ SHIPPED = Path(__file__).resolve().parents[2] / "systemd"
 UNITS = Path("/etc/systemd/system")
 UNIT = "slp-reconciler.service"
 APACHE = "apache2.service"
+DROP_IN = f"{APACHE}.d/slp-reconciler.conf"
 
 
 def run(*command: str, status: int = 0) -> str:
@@ -34,19 +35,24 @@ def journal(*options: str) -> list[str]:
 
 def install(*lines: str) -> None:
     """Put the units in place, with the program where it is here and lines for a drop-in."""
-    for name in (UNIT, f"{APACHE}.d/slp-reconciler.conf"):
-        text = (SHIPPED / name).read_text()
-        assert "/opt/slp-reconciler/bin/slp-reconciler" in text
-        (UNITS / name).parent.mkdir(exist_ok=True)
-        (UNITS / name).write_text(
-            text.replace("/opt/slp-reconciler/bin/slp-reconciler", str(EXECUTABLE))
-        )
+    ship(UNIT)
+    ship(DROP_IN)
     more = list(lines)
     if "COVERAGE_PROCESS_START" in os.environ:
         names = ("COVERAGE_PROCESS_START", "COVERAGE_FILE")
         more += [f"Environment={name}={os.environ[name]}" for name in names]
         more += [f"ReadWritePaths={Path(os.environ['COVERAGE_FILE']).parent}"]
     drop_in(UNIT, "Service", *more)
+
+
+def ship(name: str) -> None:
+    """Put one of the shipped files in place, with the program where it is here."""
+    shipped = "/opt/slp-reconciler/bin/slp-reconciler"
+    text = (SHIPPED / name).read_text()
+    assert shipped in text
+    (UNITS / name).parent.mkdir(exist_ok=True)
+    (UNITS / name).write_text(text.replace(shipped, str(EXECUTABLE)))
+    run("systemctl", "daemon-reload")
 
 
 def drop_in(unit: str, section: str, *lines: str) -> None:
