@@ -157,13 +157,13 @@ class Reconciler:
     ) -> Look:
         started = time.monotonic()
         self._book.refresh()
-        rewritten = self._world.rewritten()
+        rewritten = self._world.refresh()
         if names is None:  # 2
             self._served = self._sets.everyone_served()
             self._adopt()
             looked = self._world.everyone(self._served.keys())
         else:
-            looked = {*names, *self._held, *rewritten}
+            looked = {*names, *self._held, *self._world.concerns(rewritten)}
             self._refresh_served(looked)
         seen = self._world.look(looked, self._served, now=started, grace=grace)  # 3
         withdrawn = self._book.withdrawn_within(BRAKE_WINDOW)
@@ -238,16 +238,15 @@ class Reconciler:
             before = self._served.get(change.account)
             try:
                 if change.app is not None:
-                    self._sets.publish(change.app)
+                    self._sets.publish(change.app, before=before)
                     self._served[change.account] = change.app
                     self._pages.remove(change.account)
                 else:
                     self._write_page(change.account)  # before its link goes
-                    self._sets.withdraw(change.account)
+                    self._sets.withdraw(change.account, before=before)
                     self._served.pop(change.account, None)
                     if counts(change):
                         self._book.withdrew(change.account)
-                self._sets.prune(change.account, before=before)
             except OSError as error:
                 failed[change.account] = f"{error.strerror}: {error.filename}"
         return failed
@@ -260,7 +259,9 @@ class Reconciler:
         for verdict in finals:
             name, told = verdict.name, verdict
             if name in held:
-                told = replace(verdict, state=State.SERVED, app=self._served[name], keep=True)
+                told = msgspec.structs.replace(
+                    verdict, state=State.SERVED, app=self._served[name], keep=True
+                )
             before = self.entries.get(name)
             entry = status.entry(told, before, self.settings)
             if entry != before:

@@ -5,13 +5,17 @@ All of it can be observed again, so all of it is a cache; losing it costs one fu
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from reconciler.decide.roster import Candidate, Census
 from reconciler.decide.verdict import Context, judge
 from reconciler.model import App, Home, Standing, State, Verdict
 from reconciler.observe.beneath import Unreadable
+from reconciler.observe.helper import AHEAD
 from reconciler.observe.homes import Observer, Sighting
 from reconciler.observe.interpreter import find
 from reconciler.publish.apache import Server
@@ -70,10 +74,13 @@ class World:
         """Everybody that there is a verdict on."""
         return self._raw.keys()
 
-    def rewritten(self) -> set[str]:
-        """Read the account database; return whose row is another, and who has a home."""
-        moved = self._observer.accounts.refresh()
-        return {name for name in moved if name in self._raw or self._observer.has_home(name)}
+    def refresh(self) -> set[str]:
+        """Read the account database; return whose row is another."""
+        return self._observer.accounts.refresh()
+
+    def concerns(self, names: Iterable[str]) -> set[str]:
+        """Return those of the names that are known, or have a home."""
+        return {name for name in names if name in self._raw or self._observer.has_home(name)}
 
     def everyone(self, served: Collection[str]) -> set[str]:
         """Return all who have a home, are served, or were known.
@@ -81,6 +88,7 @@ class World:
         Raises:
             Unreadable: the root of the homes could not be read, or looks like an outage.
         """
+        self._observer.begin()
         found = set(self._observer.names())
         origin = self._book.ledger.origin
         if not found and any(
@@ -143,18 +151,21 @@ class World:
     def _facts(
         self, names: Iterable[str], served: Mapping[str, App]
     ) -> Iterator[tuple[Home, str | None]]:
-        """Observe accounts; while one's text is examined, the next is looked at."""
-        ahead: Sighting | None = None
+        """Observe accounts; while the texts of some are examined, the next are looked at."""
+        ahead: deque[Sighting] = deque()
         for name in names:
             app = served.get(name)
             base = f"{self._settings.homes.root}/{name}/"
             script = app.script.removeprefix(base) if app else None
-            seen = self._observer.see(name, self._book.ledger.origin, script)
-            if ahead is not None:
-                yield self._observer.tell(ahead), ahead.origin
-            ahead = seen
-        if ahead is not None:
-            yield self._observer.tell(ahead), ahead.origin
+            ahead.append(self._observer.see(name, self._book.ledger.origin, script))
+            most = AHEAD if ahead[-1].is_light else 0
+            while len(ahead) > most:
+                yield self._told(ahead.popleft())
+        while ahead:
+            yield self._told(ahead.popleft())
+
+    def _told(self, sighting: Sighting) -> tuple[Home, str | None]:
+        return self._observer.tell(sighting), sighting.origin
 
     def let_go(self, gone: Collection[str], held: Collection[str]) -> bool:
         """Forget who is gone; return whether the configuration may be another for it.
@@ -230,5 +241,6 @@ class World:
                 changed |= self._stanzas.update(name, verdict.account, verdict.url, verdict.app)
             elif name not in self.unresolved:
                 changed |= self._stanzas.drop(name)
-            changed |= self._book.release(name, self._stanzas.digest(name))
+            if name in self._book.ledger.quarantined:
+                changed |= self._book.release(name, self._stanzas.digest(name))
         return changed

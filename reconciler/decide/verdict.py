@@ -18,8 +18,10 @@ A script named by a setting is the only one that counts while it exists.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
+
+from msgspec.structs import replace
 
 from reconciler.decide.judge import judge_home, judge_script, judge_wishes
 from reconciler.decide.rules import quoted, reject
@@ -36,6 +38,8 @@ from reconciler.model import (
     Verdict,
 )
 from reconciler.settings import Settings
+
+_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +110,7 @@ def _account_fault(home: Home, context: Context) -> Rejection | None:
 
 def _plain(name: str, settings: Settings) -> bool:
     # Both: an administrator's looser pattern must not let a quote into a configuration.
-    return bool(
-        re.fullmatch(settings.homes.account_pattern, name)
-        and re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name)
-    )
+    return bool(re.fullmatch(settings.homes.account_pattern, name) and _PLAIN.fullmatch(name))
 
 
 def _nameable(home: Home, settings: Settings) -> bool:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from reconciler.observe import beneath
 from reconciler.observe.beneath import Tree, Unreadable
 
 _MAX_DIRECTORIES = 1024
 """Directories looked into of one home; the served script is looked at in any case."""
-_MAX_ENTRIES = 4096
-"""Names read of one directory; a project has a few dozen."""
 _MAX_LINKS = 8
 """Links told of where a home has nothing else; one is enough to see why nothing is served."""
 _PRUNED = frozenset(
@@ -35,20 +31,23 @@ def find(home: Tree, patterns: Sequence[str]) -> tuple[list[str], int]:
     level = [""]
     for depth in range(deepest + 1):
         below: list[str] = []
+        names = wanted.get(depth, set())
         for path in level:
             try:
-                _, descriptor = home.walk(path)
-                if descriptor is None:
+                if depth == deepest:
+                    found += _named(home, path, names)
                     continue
-                found += _named(descriptor, path, wanted.get(depth, set()))
-                for name, is_link in _directories(descriptor) if depth < deepest else ():
-                    here = f"{path}/{name}".lstrip("/")
-                    if not is_link:
+                entries = home.entries(path)
+                found += sorted(_below(path, name) for name in names if name in entries)
+                for name, kind in entries.items():
+                    if name.startswith(".") or name in _PRUNED:
+                        continue
+                    if kind == "directory":
                         directories += 1
                         if directories <= _MAX_DIRECTORIES:
-                            below.append(here)
-                    elif len(links) < _MAX_LINKS:
-                        links.append(here)
+                            below.append(_below(path, name))
+                    elif kind == "link" and len(links) < _MAX_LINKS:
+                        links.append(_below(path, name))
             except Unreadable:
                 if not path:
                     raise
@@ -65,24 +64,10 @@ def find(home: Tree, patterns: Sequence[str]) -> tuple[list[str], int]:
     return found, directories
 
 
-def _named(descriptor: int, path: str, names: set[str]) -> list[str]:
-    return [
-        f"{path}/{name}"
-        for name in sorted(names)
-        if beneath.look(name, name, at=descriptor) is not None
-    ]
+def _named(home: Tree, path: str, names: set[str]) -> list[str]:
+    """Return which of the names are in a directory that is not read, since nothing is below it."""
+    return [below for name in sorted(names) if home.is_there(below := _below(path, name))]
 
 
-def _directories(descriptor: int) -> Iterator[tuple[str, bool]]:
-    """Yield names of directories and links in which a script could be, the latter with True."""
-    try:
-        with os.scandir(descriptor) as entries:
-            for entry, _ in zip(entries, range(_MAX_ENTRIES), strict=False):
-                if entry.name.startswith(".") or entry.name in _PRUNED:
-                    continue
-                if entry.is_symlink():
-                    yield entry.name, True
-                elif entry.is_dir(follow_symlinks=False):
-                    yield entry.name, False
-    except OSError as error:
-        raise Unreadable(f"{error.strerror}") from error
+def _below(path: str, name: str) -> str:
+    return f"{path}/{name}" if path else name

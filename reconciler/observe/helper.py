@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import select
@@ -9,25 +11,28 @@ import subprocess
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 
 from reconciler.observe import jail
 
 ANSWER_LIMIT = 4096  # bytes; the longest honest answer is some 1,300 (200 characters as \uXXXX)
-_AHEAD = 2  # requests made ahead: one that it works on, one that waits
+AHEAD = 256
+"""Requests made ahead, of at most 4 KiB each: as many homes are seen while a helper starts. Its
+pipe has room for all their answers, or each side could wait for the other to read."""
 GOODBYE = 1.0  # seconds in which an idle helper ends when its input is closed; measured: 3 ms
 
 # The program comes through the pipe. As an argument, its 300 lines would be in every `ps`; as a
 # file, it would have to be readable to a user that may read nothing.
 _BOOT = """\
 import os
-text = b""
-while not text.endswith(b"\\0"):
-    part = os.read(0, 65536)
+text, size = b"", int.from_bytes(os.read(0, 4), "big")
+while len(text) < size:  # and no more: what follows are requests
+    part = os.read(0, size - len(text))
     if not part:
         os._exit(1)
     text += part
-exec(compile(text[:-1], "jail.py", "exec"))
+exec(compile(text, "jail.py", "exec"))
 """
 _ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
 
@@ -53,9 +58,15 @@ class Helper:
         self._timeout = timeout
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
+        self._greeted = False
+        """It has said that it is ready."""
         self._failed: tuple[float, str] | None = None
         self._ahead: deque[bytes] = deque()
         """Requests that it was sent and whose answers were not read, in their order."""
+        self._room = 0
+        """How many answers its pipe has room for."""
+        self._read = b""
+        """Read and not yet taken: answers to requests made ahead come together."""
         self._answers: dict[bytes, object] = {}
         """Answers to requests made ahead that nobody has asked for yet."""
 
@@ -68,45 +79,64 @@ class Helper:
         """
         with self._lock:
             process = self._running()
-            deadline = time.monotonic() + self._timeout
             try:
-                if request in self._answers:
-                    return self._answers.pop(request)
-                if request not in self._ahead:
-                    _write(process, _framed(request), deadline)
+                if request not in self._answers and request not in self._ahead:
+                    _write(process, _framed(request), self._deadline)
                     self._ahead.append(request)
-                while True:
-                    answer, asked = _answer(process, deadline), self._ahead.popleft()
-                    if asked == request:
-                        return answer
-                    self._answers[asked] = answer
+                while request not in self._answers:
+                    self._collect(process)
+                return self._answers.pop(request)
             except TimeoutError:
+                blamed = self._is_at(request)
                 # The CPU limit of jail.py ends a busy helper long before this. One that hardly
                 # ran was starved, on a machine too loaded to judge anybody by.
-                if self._kill() < self._timeout / 2:
+                if self._kill() < self._timeout / 2 or not blamed:
                     raise HelperError("a helper was given no time to answer") from None
                 raise HelperDied(f"a helper did not answer within {self._timeout:g} s") from None
             except (OSError, ValueError, RecursionError) as error:
+                blamed = self._is_at(request)
                 self._kill()
-                raise HelperDied(f"a helper died: {error}") from None
+                raise (HelperDied if blamed else HelperError)(f"a helper died: {error}") from None
             except BaseException:  # Ctrl-C in mid-frame: the next answer would be the wrong one
                 self._kill()
                 raise
 
+    @property
+    def _deadline(self) -> float:
+        return time.monotonic() + self._timeout
+
+    def _is_at(self, request: bytes) -> bool:
+        """Whether it is this request that it works on, and not one made ahead before it."""
+        return not self._ahead or self._ahead[0] == request
+
+    def _collect(self, process: subprocess.Popen[bytes]) -> None:
+        answer = self._answer(process, self._deadline)
+        self._answers[self._ahead.popleft()] = answer
+
     def foresee(self, request: bytes) -> None:
         """Send a request whose answer will be asked for, to work on meanwhile; or do nothing."""
         frame = _framed(request)
+        # A short one alone, which a pipe takes as a whole or not at all.
+        if len(frame) > select.PIPE_BUF:
+            return
         with self._lock:
-            process = self._process
-            busy = len(self._ahead) + len(self._answers) >= _AHEAD
-            # A short one alone, which a pipe takes as a whole or not at all.
-            if process is None or process.stdin is None or busy or len(frame) > select.PIPE_BUF:
+            try:
+                process = self._process or self._spawn()
+            except HelperError:
+                return  # whoever asks will hear of it
+            assert process.stdin is not None
+            if len(self._ahead) + len(self._answers) >= self._room or request in self._ahead:
                 return
             try:
                 os.write(process.stdin.fileno(), frame)
             except OSError:
                 return  # whoever asks will hear of it
             self._ahead.append(request)
+
+    def begin(self) -> None:
+        """Begins to start the helper; where that fails, whoever asks will hear of it."""
+        with self._lock, contextlib.suppress(HelperError):
+            self._process = self._process or self._spawn()
 
     def start(self) -> None:
         """Starts the helper if it does not run, so that the next request need not wait for that.
@@ -130,19 +160,24 @@ class Helper:
                 self._kill()
 
     def _running(self) -> subprocess.Popen[bytes]:
-        if self._process is not None and self._process.poll() is not None:
+        idle = self._process is not None and self._greeted and not self._ahead
+        if idle and self._process is not None and self._process.poll() is not None:
             self._kill()  # it died between two requests: nobody's fault
-        if self._process is None:
-            self._process = self._start()
-        return self._process
+        process = self._process or self._spawn()
+        if not self._greeted:
+            with self._starting():
+                _greet(self._answer(process, self._deadline))
+            self._greeted = True
+        return process
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        """Start one, without waiting until it is ready."""
         # A pass over 1,000 homes must not wait for 1,000 starts that hang.
         if self._failed is not None and time.monotonic() < self._failed[0]:
             raise HelperError(self._failed[1])
         self._failed = None
-        deadline = time.monotonic() + self._timeout
-        try:
+        self._greeted = False
+        with self._starting():
             self._process = subprocess.Popen(
                 self._command,
                 stdin=subprocess.PIPE,
@@ -156,8 +191,16 @@ class Helper:
             for pipe in (self._process.stdin, self._process.stdout):
                 assert pipe is not None
                 os.set_blocking(pipe.fileno(), False)
-            _write(self._process, Path(jail.__file__).read_bytes() + b"\0", deadline)
-            _greet(_answer(self._process, deadline))
+            self._room = _make_room(self._process)
+            program = _framed(Path(jail.__file__).read_bytes())
+            _write(self._process, program, self._deadline)
+        return self._process
+
+    @contextlib.contextmanager
+    def _starting(self) -> Iterator[None]:
+        """Whatever goes wrong in the block, there is no helper; and the next is not at once."""
+        try:
+            yield
         except (OSError, ValueError, RecursionError) as error:
             self._kill()
             why = f"a helper cannot be started ({self._command[0]}): {error}"
@@ -166,13 +209,34 @@ class Helper:
         except BaseException:
             self._kill()
             raise
-        return self._process
+
+    def _answer(self, process: subprocess.Popen[bytes], deadline: float) -> object:
+        size = int.from_bytes(self._take(process, 4, deadline), "big")
+        if not 0 < size <= ANSWER_LIMIT:
+            raise ValueError("its answer is too long")
+        return json.loads(self._take(process, size, deadline))
+
+    def _take(self, process: subprocess.Popen[bytes], size: int, deadline: float) -> bytes:
+        assert process.stdout is not None
+        fd = process.stdout.fileno()
+        while len(self._read) < size:
+            try:
+                part = os.read(fd, ANSWER_LIMIT)
+            except BlockingIOError:
+                _await(fd, select.POLLIN, deadline)
+                continue
+            if not part:
+                raise ValueError("it ended without an answer")
+            self._read += part
+        data, self._read = self._read[:size], self._read[size:]
+        return data
 
     def _kill(self) -> float:
         """Ends the helper whatever state it is in; the seconds of CPU that it had."""
         process, self._process = self._process, None
         self._ahead.clear()
         self._answers.clear()
+        self._read = b""
         if process is None:
             return 0.0
         for pipe in (process.stdin, process.stdout):
@@ -201,38 +265,23 @@ def _framed(request: bytes) -> bytes:
     return len(request).to_bytes(4, "big") + request
 
 
+def _make_room(process: subprocess.Popen[bytes]) -> int:
+    """Widen the pipe of its answers as far as may be; return how many it has room for."""
+    assert process.stdout is not None
+    fd = process.stdout.fileno()
+    with contextlib.suppress(OSError):
+        fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, AHEAD * ANSWER_LIMIT)
+    return int(fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ)) // ANSWER_LIMIT
+
+
 def _write(process: subprocess.Popen[bytes], data: bytes, deadline: float) -> None:
     assert process.stdin is not None
     fd, left = process.stdin.fileno(), memoryview(data)
     while left:  # a full pipe (64 KiB) and a helper that does not read would hold us for ever
-        _await(fd, select.POLLOUT, deadline)
         try:
             left = left[os.write(fd, left) :]
         except BlockingIOError:
-            continue
-
-
-def _answer(process: subprocess.Popen[bytes], deadline: float) -> object:
-    assert process.stdout is not None
-    fd = process.stdout.fileno()
-    size = int.from_bytes(_read(fd, 4, deadline), "big")
-    if not 0 < size <= ANSWER_LIMIT:
-        raise ValueError("its answer is too long")
-    return json.loads(_read(fd, size, deadline))
-
-
-def _read(fd: int, size: int, deadline: float) -> bytes:
-    data = b""
-    while len(data) < size:
-        _await(fd, select.POLLIN, deadline)
-        try:
-            part = os.read(fd, size - len(data))
-        except BlockingIOError:
-            continue
-        if not part:
-            raise ValueError("it ended without an answer")
-        data += part
-    return data
+            _await(fd, select.POLLOUT, deadline)
 
 
 def _await(fd: int, event: int, deadline: float) -> None:

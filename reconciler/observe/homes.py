@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import select
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from reconciler.model import Account, Home, Node, Script, Source
 from reconciler.observe import beneath, candidates, projects
@@ -44,6 +47,10 @@ class Observer:
         self._sources: dict[bytes, Source] = {}
         self._seen: dict[str, tuple[Home, dict[str, Stamp]]] = {}
         self.accounts = Accounts()
+
+    def begin(self) -> None:
+        """Begin what takes its time, without waiting for it."""
+        self._parser.begin()
 
     def get_ready(self) -> None:
         """Do what would make the next look slow; where it cannot be done, that look tells why."""
@@ -84,39 +91,33 @@ class Observer:
         """
         standing, account, origin = self.accounts.find(name, known)
         sighting = Sighting(Home(name, standing, account), origin)
-        with _troubles(sighting):
+        try:
             self._look(sighting, served)
+        except Exception as error:  # noqa: BLE001  it is that home's trouble, and nobody else's
+            sighting.home = replace(sighting.home, trouble=_why(error))
         return sighting
 
     def tell(self, sighting: Sighting) -> Home:
         """Return the facts about a home that was seen."""
-        until = time.monotonic() + _MAX_PARSING
-        with _troubles(sighting):
+        home, tree = sighting.home, sighting.tree
+        try:
             if sighting.texts:
-                sighting.home = replace(
-                    sighting.home,
-                    scripts=tuple(
-                        self._examined(script, sighting.texts.get(script.path), until)
-                        for script in sighting.home.scripts
-                    ),
+                until = time.monotonic() + _MAX_PARSING
+                scripts = (
+                    self._examined(s, sighting.texts.get(s.path), until) for s in home.scripts
                 )
-            if sighting.tree is not None and sighting.home.trouble is None:
-                self._remember(sighting.home, sighting.tree, sighting.began)
-        return sighting.home
+                home = replace(home, scripts=tuple(scripts))
+            if tree is not None and home.trouble is None:
+                self._remember(home, tree, sighting.began)
+        except Exception as error:  # noqa: BLE001  as above
+            home = replace(home, trouble=_why(error))
+        return home
 
     def _look(self, sighting: Sighting, served: str | None) -> None:
         home, account = sighting.home, sighting.home.account
-        root = beneath.open_root(self._settings.homes.root)
-        try:
-            node = beneath.look(home.name, "", at=root)
-            if node is None or node.kind != "directory" or account is None:
-                sighting.home = replace(home, node=node)
-                return
-            descriptor = beneath.open_directory(home.name, at=root)
-            if descriptor is None:  # replaced between the two
-                raise Unreadable(f"{home.name} changed while it was looked at")
-        finally:
-            os.close(root)
+        descriptor = self._enter(sighting)
+        if descriptor is None or account is None:
+            return
         with contextlib.closing(Tree(descriptor)) as tree:
             before, stamps = self._seen.get(home.name, (home, {}))
             if stamps and before.account == account and tree.unchanged(stamps):
@@ -125,6 +126,23 @@ class Observer:
             sighting.home = replace(home, node=tree.home)  # so much counts, whatever else fails
             self._inside(sighting, account, tree, served)
             sighting.tree = tree
+
+    def _enter(self, sighting: Sighting) -> int | None:
+        """Return a descriptor of the home; None where there is nothing to look into."""
+        root, home = self._settings.homes.root, sighting.home
+        if home.account is not None and home.name not in {".", ".."} and "/" not in home.name:
+            descriptor = beneath.open_directory(f"{root}/{home.name}")
+            if descriptor is not None:
+                return descriptor
+        at = beneath.open_root(root)  # a root that is gone is an outage, and no home's end
+        try:
+            node = beneath.look(home.name, "", at=at)
+        finally:
+            os.close(at)
+        if node is not None and node.kind == "directory" and home.account is not None:
+            raise Unreadable(f"{home.name} changed while it was looked at")
+        sighting.home = replace(home, node=node)
+        return None
 
     def _remember(self, home: Home, tree: Tree, began: int) -> None:
         """Keep what was seen, if a change after it is sure to show in a stamp."""
@@ -137,9 +155,9 @@ class Observer:
 
     def _inside(self, sighting: Sighting, account: Account, tree: Tree, served: str | None) -> None:
         own = self._settings.of(account.name)
-        wishes = projects.read_wishes(tree, account)
         homes = self._settings.homes
         paths, directories = candidates.find(tree, homes.scripts)
+        wishes = projects.read_wishes(tree, account)
         unseen = max(0, directories - homes.watch_budget)
         first = [path for path in (served, own.script, wishes.script) if path is not None]
         if served is not None and served not in paths and not tree.is_there(served):
@@ -171,11 +189,12 @@ class Observer:
             bare = replace(bare, nodes=(*nodes, file))
             if not _worth_reading(file, account):
                 return bare
-            fd = beneath.open_file(name, at=descriptor)
-            if fd is None:
+            opened = beneath.open_file(name, at=descriptor)
+            if opened is None:
                 raise Unreadable(f"{name} changed while it was looked at")
+            fd, status = opened
             try:
-                file = beneath.node(path, os.fstat(fd))  # what was opened, whatever it was
+                file = beneath.node(path, status)  # what was opened, whatever it was
                 bare = replace(bare, nodes=(*nodes, file))
                 if not _worth_reading(file, account):
                     return bare
@@ -214,15 +233,18 @@ class Observer:
         """Return the script with what the parser says of its text."""
         if text is None or script.trouble is not None:
             return script
-        if time.monotonic() > until:
-            return replace(script, trouble=_WAITS)
-        try:
-            source = self._parser.examine(text)
-        except HelperError as error:
-            return replace(script, trouble=_why(error))
-        if len(self._sources) >= _MAX_SOURCES:
-            self._sources.clear()
-        self._sources[_digest(text)] = source
+        digest = _digest(text)
+        source = self._sources.get(digest)
+        if source is None:
+            if time.monotonic() > until:
+                return replace(script, trouble=_WAITS)
+            try:
+                source = self._parser.examine(text)
+            except HelperError as error:
+                return replace(script, trouble=_why(error))
+            if len(self._sources) >= _MAX_SOURCES:
+                self._sources.clear()
+            self._sources[digest] = source
         return replace(script, source=source)
 
 
@@ -240,14 +262,10 @@ class Sighting:
     tree: Tree | None = None
     """What it was seen by, if it was seen as a whole; its descriptors are closed."""
 
-
-@contextlib.contextmanager
-def _troubles(sighting: Sighting) -> Iterator[None]:
-    """Whatever goes wrong with a home is told as its own trouble, and nobody else's."""
-    try:
-        yield
-    except Exception as error:  # noqa: BLE001  `_why` tells a fault of ours from the home's
-        sighting.home = replace(sighting.home, trouble=_why(error))
+    @property
+    def is_light(self) -> bool:
+        """Whether it may wait, with many others, for what is under way."""
+        return sum(map(len, self.texts.values())) <= select.PIPE_BUF
 
 
 def _why(error: Exception) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from reconciler.model import Account, Fault, Node, Static, Virtualenv, Wishes
+from reconciler.model import NO_WISHES, Account, Fault, Node, Static, Virtualenv, Wishes
 from reconciler.observe import beneath
 from reconciler.observe.beneath import Tree
 from reconciler.observe.helper import HelperError
@@ -80,15 +81,20 @@ class Projects:
             there = _is_directory(home, f"{named}/{below}")
             return Virtualenv(f"{base}/{named}", True, f"{base}/{named}/{below}" if there else None)
         found = None
-        for path in dict.fromkeys(
-            f"{place}/{name}".lstrip("/") for place in (project, "") for name in _VIRTUALENVS
-        ):
+        for path in _places(project):
             if home.is_file(path, "pyvenv.cfg"):
                 full = f"{base}/{path}"
                 if _is_directory(home, f"{path}/{below}"):
                     return Virtualenv(full, False, f"{full}/{below}")
                 found = found or Virtualenv(full, False, None)
         return found
+
+
+def _places(project: str) -> Iterator[str]:
+    """Yield where a project's virtualenv can be: beside it, then in the home."""
+    if project:
+        yield from (f"{project}/{name}" for name in _VIRTUALENVS)
+    yield from _VIRTUALENVS
 
 
 def _project(home: Tree, package: str) -> str:
@@ -114,15 +120,16 @@ def read_wishes(home: Tree, account: Account) -> Wishes:
     """
     file = home.look(WISHES, WISHES, at=home.descriptor)
     if file is None:
-        return Wishes()
+        return NO_WISHES
     nodes = (home.home, file)
     if file.kind != "file":
         return Wishes(nodes)
-    fd = beneath.open_file(WISHES, at=home.descriptor)
-    if fd is None:
+    found = beneath.open_file(WISHES, at=home.descriptor)
+    if found is None:
         return Wishes(nodes)
+    fd, status = found
     try:
-        opened = beneath.node(WISHES, os.fstat(fd))  # what was opened, whatever it was
+        opened = beneath.node(WISHES, status)  # what was opened, whatever it was
         nodes = (home.home, opened)
         if opened.uid != account.uid or opened.links != 1 or opened.size > _WISHES_LIMIT:
             return Wishes(nodes)
@@ -135,8 +142,8 @@ def read_wishes(home: Tree, account: Account) -> Wishes:
         line = data.count(b"\n", 0, error.start) + 1
         return Wishes(nodes, Fault("encoding", line, f"line {line} is not UTF-8"))
     except tomllib.TOMLDecodeError as error:
-        found = re.search(r"at line (\d+)", str(error))
-        line = int(found.group(1)) if found else data.count(b"\n") + 1  # "at end of document"
+        told = re.search(r"at line (\d+)", str(error))
+        line = int(told.group(1)) if told else data.count(b"\n") + 1  # "at end of document"
         return Wishes(nodes, Fault("syntax-error", line, str(error)))
     except RecursionError:
         return Wishes(nodes, Fault("syntax-error", 1, "too deeply nested"))

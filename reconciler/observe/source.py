@@ -49,6 +49,10 @@ class Parser:
         """Have a source examined meanwhile that `examine` will soon be asked about."""
         self._helper.foresee(source)
 
+    def begin(self) -> None:
+        """Begins to start the helper, if it does not run, without waiting until it is ready."""
+        self._helper.begin()
+
     def start(self) -> None:
         """Starts the helper: 50 ms that the next script to be examined need not wait.
 

@@ -7,6 +7,8 @@ import os
 import secrets
 import shutil
 
+Stamp = tuple[int, int, int]
+
 
 def write(path: str, data: bytes, *, mode: int = 0o644, durable: bool = True) -> None:
     """Put `data` at `path` in one step: written beside it, then renamed over it.
@@ -25,8 +27,8 @@ def write(path: str, data: bytes, *, mode: int = 0o644, durable: bool = True) ->
         sync_directory(os.path.dirname(path))
 
 
-def create(path: str, data: bytes, *, mode: int = 0o644, durable: bool = True) -> None:
-    """Write a file that must not exist yet."""
+def create(path: str, data: bytes, *, mode: int = 0o644, durable: bool = True) -> Stamp:
+    """Write a file that must not exist yet, and return its `stamp`."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     try:
         os.fchmod(fd, mode)  # whatever umask says
@@ -35,6 +37,7 @@ def create(path: str, data: bytes, *, mode: int = 0o644, durable: bool = True) -
             view = view[os.write(fd, view) :]
         if durable:
             os.fsync(fd)
+        return _stamp(os.fstat(fd))
     except OSError as error:
         error.filename = path  # a full disk is told with its place
         raise
@@ -72,12 +75,15 @@ def read(path: str, *, limit: int) -> bytes | None:
     return data if len(data) <= limit else None
 
 
-def stamp(path: str) -> tuple[int, ...] | None:
+def stamp(path: str) -> Stamp | None:
     """Return what differs when another process has written the file; None where it is absent."""
     try:
-        status = os.stat(path)
+        return _stamp(os.stat(path))
     except OSError:
         return None
+
+
+def _stamp(status: os.stat_result) -> Stamp:
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
@@ -98,9 +104,13 @@ def is_leftover(name: str) -> bool:
 def remove_leftovers(directory: str) -> None:
     """Remove what writes that a crash cut short left in a directory: files, links, directories."""
     for name in filter(is_leftover, os.listdir(directory)):
-        try:
-            os.unlink(f"{directory}/{name}")
-        except IsADirectoryError:
-            shutil.rmtree(f"{directory}/{name}", ignore_errors=True)
-        except OSError:
-            pass  # the next pass tries again
+        with contextlib.suppress(OSError):  # the next pass tries again
+            remove(f"{directory}/{name}")
+
+
+def remove(path: str) -> None:
+    """Remove what is there, file, link or directory; as much of a directory as can be."""
+    try:
+        os.unlink(path)
+    except IsADirectoryError:
+        shutil.rmtree(path, ignore_errors=True)

@@ -25,6 +25,9 @@ _ALLOW = {
 }
 
 
+_UNQUOTABLE = re.compile(r'["\\\x00-\x1f\x7f]|[$%]\{')
+
+
 class TemplateError(Exception):
     """A template set is missing, or does not render: the administrator's affair."""
 
@@ -61,14 +64,18 @@ class Templates:
                 "allow": _ALLOW[settings.apache.access_control],
                 "homes": settings.homes.root,
                 "options": settings.daemons.effective,
+                "daemon_options": " ".join(
+                    f"{name}={value}" for name, value in settings.daemons.effective.items()
+                ),
             }
         )
+        self._globals = dict(environment.globals)
         try:
             self.options = msgspec.convert(
                 tomllib.loads((self._directory / "set.toml").read_text()), SetOptions
             )
             self._heads = [self._load(environment, f"{file}.head.j2") for file in FILES]
-            self._accounts = [self._load(environment, f"{file}.account.j2") for file in FILES]
+            self._accounts = self._load_once(environment, [f"{file}.account.j2" for file in FILES])
         except (OSError, ValueError, jinja2.TemplateError) as error:
             raise TemplateError(f"{self._directory}: {error}") from error
 
@@ -81,6 +88,28 @@ class Templates:
                 return None
             raise
 
+    @classmethod
+    def _load_once(
+        cls, environment: jinja2.Environment, names: list[str]
+    ) -> list[jinja2.Template | None]:
+        """Load templates, those with one text as one: a route over https is mostly that over http.
+
+        To render it once is a fifth of a first pass; and 10,000 texts that are kept add up.
+        """
+        found: dict[str, jinja2.Template | None] = {}
+        texts = [cls._text(environment, name) for name in names]
+        for name, text in zip(names, texts, strict=True):
+            found.setdefault(text, cls._load(environment, name))
+        return [found[text] for text in texts]
+
+    @staticmethod
+    def _text(environment: jinja2.Environment, name: str) -> str:
+        assert environment.loader is not None
+        try:
+            return environment.loader.get_source(environment, name)[0]
+        except jinja2.TemplateNotFound:
+            return ""
+
     def stanza(self, account: Account, url: str, app: App | None) -> Stanza:
         """Return the account's text for each file.
 
@@ -88,6 +117,7 @@ class Templates:
             TemplateError: it does not render for this account.
         """
         values = {
+            **self._globals,
             "account": account.name,
             "group": account.group,
             "daemon": f"slp-{account.name}",
@@ -95,10 +125,8 @@ class Templates:
             "app": app if self.options.stanza_follows == "app" else None,
         }
         try:
-            texts = ("" if t is None else t.render(values) for t in self._accounts)
-            # Equal texts are one: a route over http is mostly that over https, and 10,000 add up.
-            kept: dict[str, str] = {}
-            return tuple(kept.setdefault(text, text) for text in texts)
+            texts = {template: _rendered(template, values) for template in set(self._accounts)}
+            return tuple(texts[template] for template in self._accounts)
         except Exception as error:
             raise TemplateError(f"{self._directory}: {error}") from error
 
@@ -116,6 +144,13 @@ class Templates:
         except Exception as error:
             raise TemplateError(f"{self._directory}: {error}") from error
         return Configuration(head, dict(stanzas))
+
+
+def _rendered(template: jinja2.Template | None, values: dict[str, object]) -> str:
+    """Return the text; `values` are all that it may name, so that nothing is copied for each."""
+    if template is None:
+        return ""
+    return "".join(template.root_render_func(template.new_context(values, shared=True)))
 
 
 def shipped() -> Path:
@@ -140,6 +175,6 @@ def _quote(value: object) -> str:
     Apache's own. Names were admitted by allow-lists before; this is the second lock.
     """
     text = str(value)
-    if re.search(r'["\\\x00-\x1f\x7f]|[$%]\{', text) or not text.isprintable():
+    if _UNQUOTABLE.search(text) or not text.isprintable():
         raise ValueError(f"{text!r} cannot stand in a configuration")
     return f'"{text}"'

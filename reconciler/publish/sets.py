@@ -12,10 +12,12 @@ under another name and renamed, so a set that has its name is whole.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import secrets
 import shutil
+from collections.abc import Set
 from functools import cache
 from pathlib import Path
 
@@ -27,6 +29,10 @@ from reconciler.publish import files
 _LIMIT = 64 * 1024  # an app.json is a few hundred bytes; paths are at most 4 KiB each
 
 
+Stamps = tuple[files.Stamp | None, files.Stamp | None]
+"""Those of a set's `app.json` and `app.wsgi`."""
+
+
 @cache
 def bootstrap() -> bytes:
     """Return the text of `app.wsgi`."""
@@ -35,9 +41,11 @@ def bootstrap() -> bytes:
 
 def set_name(app: App) -> str:
     """Return the name of the app's set: a digest of everything in it."""
-    digest = hashlib.sha256(bootstrap())
-    digest.update(msgspec.json.encode(app))
-    return digest.hexdigest()[:24]
+    return hashlib.sha256(bootstrap() + msgspec.json.encode(app)).hexdigest()[:24]
+
+
+def _name_of(app: App | None) -> str | None:
+    return None if app is None else set_name(app)
 
 
 class Sets:
@@ -46,7 +54,7 @@ class Sets:
     def __init__(self, state: str) -> None:
         self._sets = f"{state}/sets"
         self._apps = f"{state}/apps"
-        self._known: dict[tuple[str, str], tuple[App, tuple[tuple[int, ...] | None, ...]]] = {}
+        self._known: dict[tuple[str, str], tuple[App, Stamps]] = {}
 
     def prepare(self) -> None:
         """Make the directories; every pass may call it."""
@@ -67,10 +75,10 @@ class Sets:
                 self._known[account, name] = app, stamps
         return app
 
-    def _stamps(self, account: str, name: str) -> tuple[tuple[int, ...] | None, ...]:
+    def _stamps(self, account: str, name: str) -> Stamps:
         """Return what differs where somebody has damaged a set."""
         where = f"{self._sets}/{account}/{name}"
-        return tuple(files.stamp(f"{where}/{file}") for file in ("app.json", "app.wsgi"))
+        return files.stamp(f"{where}/app.json"), files.stamp(f"{where}/app.wsgi")
 
     def everyone_served(self) -> dict[str, App]:
         """Return what every link points to."""
@@ -81,32 +89,42 @@ class Sets:
         found = {name: self.served(name) for name in names if not files.is_leftover(name)}
         return {name: app for name, app in found.items() if app is not None}
 
-    def publish(self, app: App) -> None:
+    def publish(self, app: App, *, before: App | None = None) -> None:
         """Write the app's set if there is none, and point the account's link at it.
+
+        Of the account's other sets only that of `before` stays, which may be being read.
 
         Raises:
             OSError: the disk is full, or not writable; the link is as it was.
         """
         name = set_name(app)
         home = f"{self._sets}/{app.account}"
-        os.makedirs(home, mode=0o755, exist_ok=True)
-        if self._read(app.account, name) != app:
-            self._write(app, home, name)
+        try:
+            os.mkdir(home, 0o755)
+            is_first = True
+        except FileExistsError:
+            is_first = False
+        if is_first or self._read(app.account, name) != app:
+            stamps = self._write(app, home, name)
+        else:
+            stamps = self._stamps(app.account, name)
         files.link(f"../sets/{app.account}/{name}", f"{self._apps}/{app.account}")
-        self._known[app.account, name] = app, self._stamps(app.account, name)
+        self._known[app.account, name] = app, stamps
+        if not is_first:
+            self._keep(app.account, {name, _name_of(before)})
 
-    def withdraw(self, account: str) -> None:
+    def withdraw(self, account: str, *, before: App | None = None) -> None:
         """Take the account's link away. Its URL is answered by its page from the next request."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(f"{self._apps}/{account}")
+        self._keep(account, {_name_of(before)})
 
-    def prune(self, account: str, *, before: App | None = None) -> None:
-        """Remove the account's sets but the one in use, and `before`, which may be being read."""
+    def prune(self, account: str) -> None:
+        """Remove the account's sets but the one in use."""
+        self._keep(account, {os.path.basename(files.target(f"{self._apps}/{account}") or "")})
+
+    def _keep(self, account: str, keep: Set[str | None]) -> None:
         home = f"{self._sets}/{account}"
-        keep = {
-            before and set_name(before),
-            os.path.basename(files.target(f"{self._apps}/{account}") or ""),
-        }
         try:
             names = os.listdir(home)
         except FileNotFoundError:
@@ -115,7 +133,7 @@ class Sets:
             if name not in keep:
                 shutil.rmtree(f"{home}/{name}", ignore_errors=True)
                 self._known.pop((account, name), None)
-        if len(names) == 0 or keep == {None, ""}:
+        if keep <= {None, ""}:
             with contextlib.suppress(OSError):
                 os.rmdir(home)
 
@@ -136,20 +154,27 @@ class Sets:
         except msgspec.DecodeError:
             return None
 
-    def _write(self, app: App, home: str, name: str) -> None:
+    def _write(self, app: App, home: str, name: str) -> Stamps:
         temporary = f"{home}/{secrets.token_hex(4)}.new"
         os.mkdir(temporary, 0o755)
         os.chmod(temporary, 0o755)
         try:
-            files.create(f"{temporary}/app.json", msgspec.json.encode(app), durable=False)
-            files.create(f"{temporary}/app.wsgi", bootstrap(), durable=False)
+            stamps = (
+                files.create(f"{temporary}/app.json", msgspec.json.encode(app), durable=False),
+                files.create(f"{temporary}/app.wsgi", bootstrap(), durable=False),
+            )
             if app.static is not None:
                 os.symlink(app.static, f"{temporary}/static")
                 # Apache follows it only where link and target have one owner.
                 os.lchown(f"{temporary}/static", app.uid, app.gid)
-            if os.path.lexists(f"{home}/{name}"):  # a set that lost a file: never in use
-                shutil.rmtree(f"{home}/{name}")
-            os.rename(temporary, f"{home}/{name}")
+            try:
+                os.rename(temporary, f"{home}/{name}")
+            except OSError as error:
+                if error.errno not in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}:
+                    raise
+                files.remove(f"{home}/{name}")  # a set that lost a file: never in use
+                os.rename(temporary, f"{home}/{name}")
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
+        return stamps

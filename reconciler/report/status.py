@@ -105,6 +105,8 @@ def _reason(reason: Rejection | None) -> Reason | None:
 
 def printable(text: str) -> str:
     r"""Return a name with what does not print as \x…: neither JSON nor HTML has lone surrogates."""
+    if text.isprintable():
+        return text
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
     )

@@ -14,10 +14,10 @@ FIND = ["find", str(school.ROOT), "-maxdepth", "4", "-name", "wsgi.py"]
 
 
 def run(homes: int) -> list[Figure]:
-    """Measure over so many homes, each with a project and a virtualenv."""
+    """Measure over so many homes, each with a Django project and a real virtualenv."""
     school.enroll(homes)
     for index in range(homes):
-        school.project(index)
+        school.studio(index)
     school.settings('[daemons]\nbudget = 20000\n[apache]\nconfigtest = ["true"]\n')
     find = seconds(lambda: subprocess.run(FIND, stdout=subprocess.DEVNULL, check=True))
     reconciler = Reconciler(load())

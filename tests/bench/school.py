@@ -60,11 +60,35 @@ def project(index: int, *, packages: int = 60) -> None:
     own(home, index)
 
 
+def studio(index: int, *, packages: int = 60) -> None:
+    """Give an account what a term leaves in a home: a shell's files, Django, a real virtualenv.
+
+    Every second virtualenv is in the home itself, the others in the project; each has `packages`
+    directories beside what `python3 -m venv` makes.
+    """
+    home = ROOT / name(index)
+    for file in Path("/etc/skel").iterdir():
+        shutil.copy(file, home)
+    draft, script = django_project(index)
+    # Each text its own, as `startproject` makes them for projects of different names.
+    script.write_text(draft.read_text().replace("mysite project", f"{name(index)} project"))
+    draft.unlink()
+    model = Path("/run/model/venv")
+    if not model.exists():
+        subprocess.run(["/usr/bin/python3", "-m", "venv", "--without-pip", model], check=True)
+        (site,) = model.glob("lib/python3*/site-packages")
+        for number in range(packages):
+            (site / f"p{number}/sub").mkdir(parents=True)
+    place = home / ("venv" if index % 2 else "mysite/.venv")
+    shutil.copytree(model, place, symlinks=True)
+    own(home, index)
+
+
 def django_project(index: int) -> tuple[Path, Path]:
     """Give an account what `startproject` makes; return its script, elsewhere, and the place."""
     model = Path("/run/model/mysite")
     if not model.exists():
-        model.parent.mkdir()
+        model.parent.mkdir(exist_ok=True)
         subprocess.run(["django-admin", "startproject", "mysite"], cwd=model.parent, check=True)
         (model / "mysite/urls.py").write_text(_URLS)
     project = ROOT / name(index) / "mysite"
@@ -82,7 +106,7 @@ def own(path: Path, index: int) -> None:
     for where, _, files in os.walk(path):
         os.chown(where, uid, uid)
         for file in files:
-            os.chown(f"{where}/{file}", uid, uid)
+            os.lchown(f"{where}/{file}", uid, uid)
 
 
 def put(index: int, text: str, project: str = "mysite") -> Path:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from reconciler.decide.verdict import Context
 from reconciler.model import Account, App, Home, Node, Script, Source, Standing

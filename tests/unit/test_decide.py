@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from reconciler.decide.verdict import judge
 from reconciler.model import Fault, Home, Script, Standing, State, Verdict, Wishes

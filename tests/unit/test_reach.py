@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from reconciler.observe.helper import HelperError
@@ -168,7 +169,7 @@ def test_a_relative_path_is_a_mistake_of_the_caller(reach: Reach) -> None:
 
 WITHOUT_ROOT = """
 import os, sys
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = sys.argv[1:]
 from reconciler.observe.reach import HelperError, Reach
 from reconciler.observe.source import Parser
 mine, other = Reach("nobody"), Reach("root")
@@ -188,18 +189,18 @@ for each in (mine, other, parser):
 @as_root
 def test_without_root_we_answer_as_ourselves_or_not_at_all() -> None:
     """As in a test, or in a dry run: the parser works, the reader is us or says so."""
-    root = Path(__file__).parents[2]
+    root, libraries = str(Path(__file__).parents[2]), str(Path(msgspec.__file__).parents[1])
     row = pwd.getpwnam(USER)
     python = "/usr/bin/python3"
     probe = [
         python,
         "-c",
-        "import sys, os; assert sys.version_info >= (3, 11); os.listdir(sys.argv[1])",
+        "import sys, os; sys.path[:0] = sys.argv[1:]; import reconciler.model",
     ]
-    if subprocess.call([*probe, str(root)], user=row.pw_uid, group=row.pw_gid, stderr=-3):
+    if subprocess.call([*probe, root, libraries], user=row.pw_uid, group=row.pw_gid, stderr=-3):
         pytest.skip("nobody has no Python that could run us")
     out = subprocess.run(
-        [python, "-B", "-c", WITHOUT_ROOT, str(root)],
+        [python, "-B", "-c", WITHOUT_ROOT, root, libraries],
         check=False,
         user=row.pw_uid,
         group=row.pw_gid,
