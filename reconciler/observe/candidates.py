@@ -34,11 +34,9 @@ def find(home: Tree, patterns: Sequence[str]) -> tuple[list[str], int]:
         names = wanted.get(depth, set())
         for path in level:
             try:
-                if depth == deepest:
-                    found += _named(home, path, names)
-                    continue
-                entries = home.entries(path)
-                found += sorted(_below(path, name) for name in names if name in entries)
+                scripts = (_below(path, name) for name in sorted(names))
+                entries = home.entries(path) if depth < deepest else {}
+                found += filter(home.is_there, scripts)
                 for name, kind in entries.items():
                     if name.startswith(".") or name in _PRUNED:
                         continue
@@ -62,11 +60,6 @@ def find(home: Tree, patterns: Sequence[str]) -> tuple[list[str], int]:
         name = patterns[0].rpartition("/")[2]
         found += [f"{link}/{name}" for link in links]
     return found, directories
-
-
-def _named(home: Tree, path: str, names: set[str]) -> list[str]:
-    """Return which of the names are in a directory that is not read, since nothing is below it."""
-    return [below for name in sorted(names) if home.is_there(below := _below(path, name))]
 
 
 def _below(path: str, name: str) -> str:

@@ -22,6 +22,7 @@ from reconciler.observe.reach import Reach
 from reconciler.observe.source import SOURCE_LIMIT, Parser
 from reconciler.settings import Settings
 
+_NO_NAMES = frozenset({"", ".", ".."})
 _MAX_PARSED = 8
 _MAX_PARSING = 3.0
 """New texts parsed in one look at a home, and seconds of it: 12 scripts of 5,900 empty functions
@@ -130,7 +131,7 @@ class Observer:
     def _enter(self, sighting: Sighting) -> int | None:
         """Return a descriptor of the home; None where there is nothing to look into."""
         root, home = self._settings.homes.root, sighting.home
-        if home.account is not None and home.name not in {".", ".."} and "/" not in home.name:
+        if home.account is not None and home.name not in _NO_NAMES and "/" not in home.name:
             descriptor = beneath.open_directory(f"{root}/{home.name}")
             if descriptor is not None:
                 return descriptor

@@ -23,8 +23,11 @@ class Figure:
 
     @property
     def ratio(self) -> str:
-        """Ours over the other's."""
-        return f"{self.ours / self.other:.2f}x" if self.other else ""
+        """Ours over the other's; as a fraction where it is far less."""
+        if not self.other:
+            return ""
+        ratio = self.ours / self.other
+        return f"1/{1 / ratio:.0f}" if 0 < ratio < 0.1 else f"{ratio:.2f}x"
 
 
 def seconds(act: Callable[[], object], *, times: int = 5) -> float:

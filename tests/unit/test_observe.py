@@ -13,7 +13,7 @@ import pytest
 from msgspec.structs import replace
 
 from reconciler.model import Standing
-from reconciler.observe import beneath
+from reconciler.observe import beneath, candidates
 from reconciler.observe.accounts import Accounts
 from reconciler.observe.beneath import Tree
 from reconciler.observe.projects import WISHES, read_wishes
@@ -128,6 +128,39 @@ def test_of_many_directories_few_are_held_open(tmp_path: Path, home: Tree) -> No
         assert before + 66 >= len(os.listdir("/proc/self/fd"))
         assert tree.walk("0/below")[0][-1].inode == os.stat(tmp_path / "home/0/below").st_ino
     assert before == len(os.listdir("/proc/self/fd"))
+
+
+def test_a_listing_answers_for_what_is_not_there(tmp_path: Path, home: Tree) -> None:
+    """One read instead of a question for each name; what comes after it shows in the stamps."""
+    (tmp_path / "home/link").symlink_to("mysite")
+    (tmp_path / "home/notes").write_text("x")
+    kinds_listed = {"mysite": "directory", "link": "link", "notes": "file"}
+    assert kinds_listed == home.entries("")
+    assert home.is_file("", "notes")
+    assert not home.is_file("", "mysite")
+    assert not home.is_there("late.py")
+    assert (["", "link"], None) == ([n.path for n in home.walk("link")[0]], home.walk("link")[1])
+    assert home.unchanged(home.stamps)
+    (tmp_path / "home/late.py").write_text("")
+    assert not home.is_there("late.py")
+    assert not home.unchanged(home.stamps)
+
+
+@pytest.mark.parametrize("others", [0, 600, 5000])
+def test_a_script_is_found_among_however_many_names(
+    tmp_path: Path, home: Tree, others: int
+) -> None:
+    """The names of a large directory are not all read: a script in it is asked for by its own."""
+    for number in range(others):
+        (tmp_path / f"home/mysite/{number}.jpg").touch()
+    (tmp_path / "home/mysite/wsgi.py").write_text("application = None\n")
+    paths, directories = candidates.find(home, ["*/*/wsgi.py", "*/wsgi.py"])
+    assert "mysite/wsgi.py" in paths
+    if others < 5000:  # else the package may be among those that were not read
+        assert {"mysite/wsgi.py", "mysite/mysite/wsgi.py"} == set(paths)
+        assert 2 == directories
+    assert not home.is_there("mysite/absent.py")
+    assert home.is_file("mysite", "wsgi.py")
 
 
 def test_a_directory_that_was_entered_stays_the_one_told_of(tmp_path: Path, home: Tree) -> None:

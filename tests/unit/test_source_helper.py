@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.observe.helper import HelperError
+from reconciler.observe.helper import AHEAD, HelperError
 from reconciler.observe.source import Parser, Source
 
 BINDS = Source(None, None, True)
@@ -106,6 +106,22 @@ def test_what_was_foreseen_is_told_of_whom_it_is_asked(own: Parser) -> None:
         for ahead, text in zip(foreseen, asked, strict=True):
             own.foresee(ahead)
             assert texts[text] == own.examine(text)
+
+
+def test_long_answers_to_many_requests_made_ahead_find_room() -> None:
+    """A helper that waits for room for its answers would not read, and we would wait for it."""
+    name = "\N{DESERET SMALL LETTER LONG I}" * 150  # each 12 bytes of the answer
+    texts = [f"def f():\n nonlocal {name}{number:05}\n".encode() for number in range(AHEAD)]
+    helper = Helper(sys.executable, "parser", "2", timeout=2.0)
+    for text in texts:
+        helper.foresee(text)
+    # It was not sent ahead, and comes behind all the others.
+    assert [None, None, None, True] == helper.ask(SOUND + b"#" * 60_000)
+    for number, text in enumerate(texts):
+        answer = helper.ask(text)
+        assert isinstance(answer, list)
+        assert (2, True) == (answer[1], f"{number:05}" in answer[2])
+    helper.close()
 
 
 @pytest.mark.parametrize("poison", [b"die", b"burn", b"huge", b"empty", b"text", b"shape", b"line"])
