@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.observe.helper import AHEAD, HelperError
+from reconciler.observe.helper import AHEAD, Helper, HelperError
 from reconciler.observe.source import Parser, Source
 
 BINDS = Source(None, None, True)
