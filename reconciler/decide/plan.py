@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from reconciler.model import App, News, Rejection, State, Verdict
 from reconciler.settings import Safety
 
@@ -16,8 +18,7 @@ BRAKE_WINDOW = 60.0
 _ABOVE_THE_HOME = frozenset({"no-account", "system-account", "home-mismatch", "url-name"})
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """One account's link is to point to another set, or to none."""
 
     account: str

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from reconciler.decide.rules import reject
 from reconciler.model import Rejection
 from reconciler.settings import Settings
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(Struct, frozen=True):
     """An account that a stanza may name."""
 
     name: str

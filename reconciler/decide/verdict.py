@@ -18,9 +18,9 @@ A script named by a setting is the only one that counts while it exists.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler.decide.judge import judge_home, judge_script, judge_wishes
@@ -42,8 +42,7 @@ from reconciler.settings import Settings
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(Struct, frozen=True):
     """What a verdict depends on beside the home itself."""
 
     settings: Settings

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 from reconciler.observe.beneath import Tree, Unreadable
 
@@ -21,9 +22,7 @@ def find(home: Tree, patterns: Sequence[str]) -> tuple[list[str], int]:
     Raises:
         Unreadable: the home itself could not be read.
     """
-    wanted: dict[int, set[str]] = {}
-    for pattern in patterns:
-        wanted.setdefault(pattern.count("/"), set()).add(pattern.rpartition("/")[2])
+    wanted = _by_depth(tuple(patterns))
     found: list[str] = []
     links: list[str] = []
     deepest = max(wanted)
@@ -31,10 +30,10 @@ def find(home: Tree, patterns: Sequence[str]) -> tuple[list[str], int]:
     level = [""]
     for depth in range(deepest + 1):
         below: list[str] = []
-        names = wanted.get(depth, set())
+        names = wanted.get(depth, [])
         for path in level:
             try:
-                scripts = (_below(path, name) for name in sorted(names))
+                scripts = (_below(path, name) for name in names)
                 entries = home.entries(path) if depth < deepest else {}
                 found += filter(home.is_there, scripts)
                 for name, kind in entries.items():
@@ -60,6 +59,15 @@ def find(home: Tree, patterns: Sequence[str]) -> tuple[list[str], int]:
         name = patterns[0].rpartition("/")[2]
         found += [f"{link}/{name}" for link in links]
     return found, directories
+
+
+@cache
+def _by_depth(patterns: tuple[str, ...]) -> dict[int, list[str]]:
+    """Return the names that the patterns have at each depth."""
+    wanted: dict[int, list[str]] = {}
+    for pattern in sorted(set(patterns)):
+        wanted.setdefault(pattern.count("/"), []).append(pattern.rpartition("/")[2])
+    return wanted
 
 
 def _below(path: str, name: str) -> str:

@@ -17,6 +17,8 @@ class PageFiles:
     def __init__(self, state: str) -> None:
         self._state = state
         self._home = f"{state}/pages"
+        self._known: set[str] | None = None
+        """Files that are there, as far as is known; None: not yet looked."""
 
     def prepare(self, marker: str) -> None:
         """Make the directory and the marker; every pass may call it."""
@@ -30,15 +32,20 @@ class PageFiles:
         path = self._path(account)
         if files.read(path, limit=len(page)) != page:
             files.write(path, page, durable=False)
+        self._there.add(os.path.basename(path))
 
     def remove(self, account: str) -> None:
-        """Take an account's page away."""
+        """Take an account's page away; one that another process wrote meanwhile is `prune`'s."""
+        if f"{account}.html" not in self._there:
+            return  # most have none: the kernel takes 20 us to say so
+        self._there.discard(f"{account}.html")
         with contextlib.suppress(OSError):  # a name that is no file name has no page
             os.unlink(self._path(account))
 
     def prune(self, accounts: Container[str]) -> None:
         """Remove the pages of others, and what crashes left."""
-        for name in os.listdir(self._home):
+        self._known = None
+        for name in self._there:
             stem, dot, kind = name.rpartition(".")
             if kind == "html" and dot and not name.startswith(".") and stem not in accounts:
                 with contextlib.suppress(OSError):
@@ -58,6 +65,12 @@ class PageFiles:
         """Put the overview in place."""
         path = f"{self._home}/.status.html"
         files.write(path, page, durable=False)
+
+    @property
+    def _there(self) -> set[str]:
+        if self._known is None:
+            self._known = set(os.listdir(self._home))
+        return self._known
 
     def _path(self, account: str) -> str:
         return f"{self._home}/{account}.html"
