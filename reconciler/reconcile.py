@@ -172,7 +172,8 @@ class Reconciler:
             self._served,
             gone=seen.gone,
             safety=self.settings.safety,
-            recent=len(withdrawn - self._served.keys()),
+            # Not as a difference of sets, which would look at everybody who is served.
+            recent=sum(name not in self._served for name in withdrawn),
             force=force,
         )
         held = {change.account for change in plan.held}
