@@ -33,9 +33,17 @@ def find(home: Tree, patterns: Sequence[str]) -> tuple[list[str], int]:
         names = wanted.get(depth, [])
         for path in level:
             try:
-                scripts = (_below(path, name) for name in names)
                 entries = home.entries(path) if depth < deepest else {}
-                found += filter(home.is_there, scripts)
+            except Unreadable:
+                if not path:
+                    raise
+                # A file system of the student's own, closed to root: what is in it stays
+                # unknown, and the rest of the home does not.
+                entries = {}
+                directories += 1
+                home.all_read = False
+            try:
+                found += filter(home.is_there, (_below(path, name) for name in names))
                 for name, kind in entries.items():
                     if name.startswith(".") or name in _PRUNED:
                         continue
@@ -46,11 +54,6 @@ def find(home: Tree, patterns: Sequence[str]) -> tuple[list[str], int]:
                     elif kind == "link" and len(links) < _MAX_LINKS:
                         links.append(_below(path, name))
             except Unreadable:
-                if not path:
-                    raise
-                # A file system of the student's own, closed to root: what is in it stays
-                # unknown, and the rest of the home does not.
-                directories += 1
                 home.all_read = False
         level = below
     if not found:

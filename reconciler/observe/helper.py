@@ -125,13 +125,15 @@ class Helper:
             except HelperError:
                 return  # whoever asks will hear of it
             assert process.stdin is not None
-            if len(self._ahead) + len(self._answers) >= self._room or request in self._ahead:
+            if len(self._ahead) + len(self._answers) >= self._room:
                 return
+            if request in self._ahead or request in self._answers:
+                return
+            self._ahead.append(request)
             try:
                 os.write(process.stdin.fileno(), frame)
             except OSError:
-                return  # whoever asks will hear of it
-            self._ahead.append(request)
+                self._ahead.pop()  # whoever asks will hear of it
 
     def begin(self) -> None:
         """Begins to start the helper; where that fails, whoever asks will hear of it."""
@@ -160,8 +162,8 @@ class Helper:
                 self._kill()
 
     def _running(self) -> subprocess.Popen[bytes]:
-        idle = self._process is not None and self._greeted and not self._ahead
-        if idle and self._process is not None and self._process.poll() is not None:
+        process = self._process
+        if process is not None and self._greeted and not self._ahead and process.poll() is not None:
             self._kill()  # it died between two requests: nobody's fault
         process = self._process or self._spawn()
         if not self._greeted:

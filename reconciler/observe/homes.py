@@ -94,6 +94,10 @@ class Observer:
         sighting = Sighting(Home(name, standing, account), origin)
         try:
             self._look(sighting, served)
+            asked = (sighting.texts.get(s.path) for s in sighting.home.scripts if s.trouble is None)
+            first = next(filter(None, asked), None)
+            if first is not None:
+                self._parser.foresee(first)
         except Exception as error:  # noqa: BLE001  it is that home's trouble, and nobody else's
             sighting.home = replace(sighting.home, trouble=_why(error))
         return sighting
@@ -161,7 +165,7 @@ class Observer:
         wishes = projects.read_wishes(tree, account)
         unseen = max(0, directories - homes.watch_budget)
         first = [path for path in (served, own.script, wishes.script) if path is not None]
-        if served is not None and served not in paths and not tree.is_there(served):
+        if served is not None and served not in paths and not tree.is_there(served, listed=False):
             first.remove(served)
         static = own.static or wishes.static
         virtualenv = own.virtualenv or wishes.virtualenv
@@ -209,8 +213,6 @@ class Observer:
             if source is None:
                 if len(sighting.texts) == _MAX_PARSED:
                     raise Unreadable(_WAITS)
-                if not sighting.texts:
-                    self._parser.foresee(text)
                 sighting.texts[path] = text
             base = f"{self._settings.homes.root}/{account.name}"
             found = self._projects.find(home, base, path, static=static, virtualenv=virtualenv)

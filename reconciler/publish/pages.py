@@ -36,11 +36,10 @@ class PageFiles:
 
     def remove(self, account: str) -> None:
         """Take an account's page away; one that another process wrote meanwhile is `prune`'s."""
-        if f"{account}.html" not in self._there:
-            return  # most have none: the kernel takes 20 us to say so
-        self._there.discard(f"{account}.html")
         with contextlib.suppress(OSError):  # a name that is no file name has no page
-            os.unlink(self._path(account))
+            if f"{account}.html" in self._there:  # most have none
+                os.unlink(self._path(account))
+                self._there.discard(f"{account}.html")
 
     def prune(self, accounts: Container[str]) -> None:
         """Remove the pages of others, and what crashes left."""

@@ -63,7 +63,7 @@ class Templates:
                 "dashboard": settings.pages.dashboard,
                 "allow": _ALLOW[settings.apache.access_control],
                 "homes": settings.homes.root,
-                "options": settings.daemons.effective,
+                "options": settings.daemons.effective,  # for an administrator's own sets
                 "daemon_options": " ".join(
                     f"{name}={value}" for name, value in settings.daemons.effective.items()
                 ),

@@ -127,7 +127,7 @@ class Sets:
         home = f"{self._sets}/{account}"
         try:
             names = os.listdir(home)
-        except FileNotFoundError:
+        except OSError:  # what is left over is `prune_all`'s, the next time
             return
         for name in names:
             if name not in keep:

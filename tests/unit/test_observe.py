@@ -146,6 +146,15 @@ def test_a_listing_answers_for_what_is_not_there(tmp_path: Path, home: Tree) -> 
     assert not home.unchanged(home.stamps)
 
 
+def test_what_is_served_is_asked_for_whatever_a_listing_says(tmp_path: Path, home: Tree) -> None:
+    """While a file is renamed over another, some file systems list neither of the two."""
+    home.entries("mysite/mysite")
+    (tmp_path / "home/mysite/mysite/late.py").write_text("")
+    assert not home.is_there("mysite/mysite/late.py")
+    assert home.is_there("mysite/mysite/late.py", listed=False)
+    assert home.is_file("mysite/mysite", "late.py")
+
+
 @pytest.mark.parametrize("others", [0, 600, 5000])
 def test_a_script_is_found_among_however_many_names(
     tmp_path: Path, home: Tree, others: int
