@@ -94,10 +94,8 @@ class Observer:
         sighting = Sighting(Home(name, standing, account), origin)
         try:
             self._look(sighting, served)
-            asked = (sighting.texts.get(s.path) for s in sighting.home.scripts if s.trouble is None)
-            first = next(filter(None, asked), None)
-            if first is not None:
-                self._parser.foresee(first)
+            if sighting.texts:
+                self._parser.foresee(next(iter(sighting.texts.values())))
         except Exception as error:  # noqa: BLE001  it is that home's trouble, and nobody else's
             sighting.home = replace(sighting.home, trouble=_why(error))
         return sighting
@@ -225,6 +223,7 @@ class Observer:
                 reachable=self._reachable(f"{base}/{path}"),
             )
         except (Unreadable, HelperError) as error:
+            sighting.texts.pop(path, None)  # nobody will ask about it
             return replace(bare, trouble=_why(error))
 
     def _reachable(self, path: str) -> bool | None:
