@@ -102,9 +102,9 @@ def _node_faults(
 ) -> Iterator[Rejection]:
     """Yield what is wrong, from the home downwards."""
     for node in nodes:
+        path = _shown(node.path)
         is_target = node.path == target
         wanted = "file" if is_target else "directory"
-        path = _shown(node.path)
         if node.kind == "link":
             yield reject("symlink", path=path)
         elif node.kind != wanted:
@@ -120,13 +120,14 @@ def _node_faults(
             yield reject("wrong-owner", path=path, uid=node.uid, name=account.name, own=account.uid)
         if is_target and node.links != 1:
             yield reject("hard-link", path=path, links=node.links)
-        if node.mode & 0o6022:
-            yield from _mode_faults(node, account, is_target=is_target)
+        yield from _mode_faults(node, account, is_target=is_target)
         if is_target and node.size > limit:
             yield reject("too-large", path=path, size=node.size, limit=limit)
 
 
 def _mode_faults(node: Node, account: Account, *, is_target: bool) -> Iterator[Rejection]:
+    if not node.mode & 0o6022:  # what is looked at below: most have none of it
+        return
     path, mode = _shown(node.path), f"{node.mode:04o}"
     # All that is below as well, since `chmod -R 777 mysite` is how it came about; not in a home.
     change = "-R go-w" if node.kind == "directory" and node.path else "go-w"

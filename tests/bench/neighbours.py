@@ -22,8 +22,6 @@ _RATE = 100.0
 _EVERY = 0.5
 _SOON = 0.1
 """Seconds until somebody looks at what has changed."""
-
-
 _ROUNDS = 2
 """Times that each phase comes round: a machine is not the same throughout."""
 

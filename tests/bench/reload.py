@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import statistics
 import time
 from pathlib import Path
 
@@ -29,26 +30,26 @@ def run(declared: int) -> list[Figure]:
     server = Server()
     server.configure()
     stalls = {
-        "as shipped": _stall(server, []),
-        "WSGIDestroyInterpreter On": _stall(server, ["WSGIDestroyInterpreter On"]),
-        "WSGILazyInitialization Off": _stall(server, ["WSGILazyInitialization Off"]),
+        line: _stall(server, line)
+        for line in ("", "WSGIDestroyInterpreter On", "WSGILazyInitialization Off")
     }
-    ours = stalls.pop("as shipped")
+    ours = stalls.pop("")
     return [
         Figure(f"a reload of {declared} stalls for", ours, "s", against, other)
         for against, other in stalls.items()
     ]
 
 
-def _stall(server: Server, lines: list[str]) -> float:
-    """Return the median of several reloads, with lines of the head put in the place of ours."""
+def _stall(server: Server, line: str) -> float:
+    """Return the median of several reloads, with a line in the place of the head's own, if any."""
     shutil.rmtree(_TEMPLATES, ignore_errors=True)
     shutil.copytree(shipped() / "templates/stable", _TEMPLATES / "stable")
     head = _TEMPLATES / "stable/server.conf.head.j2"
-    text = head.read_text()
-    for line in lines:
-        text = re.sub(rf"^{line.split()[0]} .*\n", "", text, flags=re.MULTILINE) + f"{line}\n"
-    head.write_text(text)
+    if line:
+        text = re.sub(
+            rf"^{line.split(maxsplit=1)[0]} .*\n", "", head.read_text(), flags=re.MULTILINE
+        )
+        head.write_text(f"{text}{line}\n")
     Program().once("--no-reload", timeout=120)
     server.restart()
     time.sleep(_UP)
@@ -59,4 +60,4 @@ def _stall(server: Server, lines: list[str]) -> float:
             rivals.reload()
             time.sleep(_OVER)
         taken.append(max(pressure.heard.ms) / 1e3)
-    return sorted(taken)[len(taken) // 2]
+    return statistics.median(taken)
