@@ -143,6 +143,8 @@ class Tree:
         self.all_read = True
         """No directory had to be left out, since it could not be read."""
         self._entered: dict[str, Place] = {}
+        self._found: dict[str, Node] = {}
+        """What was looked at and was there."""
         self._listed: dict[str, dict[str, str]] = {}
         """What small directories hold, as it was read after they were entered: a name that is not
         in there need not be asked for. One that came since has changed the directory's stamp."""
@@ -159,6 +161,7 @@ class Tree:
                 os.close(descriptor)
         os.close(self.descriptor)
         self._entered.clear()
+        self._found.clear()
         self._listed.clear()
 
     def walk(self, path: str) -> Place:
@@ -172,28 +175,28 @@ class Tree:
         Raises:
             Unreadable: it could not be told.
         """
-        known = self._entered.get(path)
-        if known is not None:
-            return known
-        place: Place = ((self.home,), self.descriptor)
-        here = ""
-        for part in path.split("/") if path else ():
-            here = f"{here}/{part}" if here else part
-            known = self._entered.get(here)
-            place = self._enter(part, here, place) if known is None else known
-            if place[1] is None:
-                break
+        ahead = []
+        here = path
+        while here and here not in self._entered:
+            here, _, name = here.rpartition("/")
+            ahead.append(name)
+        place = self._entered[here] if here else ((self.home,), self.descriptor)
+        while ahead and place[1] is not None:
+            here, place = self._enter(here, ahead.pop(), place)
         return place
 
-    def _enter(self, name: str, path: str, above: Place) -> Place:
+    def _enter(self, directory: str, name: str, above: Place) -> tuple[str, Place]:
+        """Return the path of `name` in a directory, and its place."""
         nodes, at = above
         assert at is not None
-        kind = self._listed_as(path)
+        path = f"{directory}/{name}" if directory else name
+        kind = self._listed_as(directory, name)
         if kind == _ABSENT:
-            return nodes, None
+            return path, (nodes, None)
         below = open_directory(name, at=at) if kind in {"directory", None} else None
         # What it is instead is told by its own node, which is never opened.
-        told = self.look(name, path, at=at) if below is None else self._note(path, os.fstat(below))
+        status = _stat(name, at) if below is None else os.fstat(below)
+        told = None if status is None else self._note(path, status)
         place = (nodes if told is None else (*nodes, told)), below
         self._entered[path] = place
         if len(self._entered) > _MAX_ENTERED:
@@ -202,7 +205,7 @@ class Tree:
             _, left = self._entered.pop(oldest)
             if left is not None:
                 os.close(left)
-        return place
+        return path, place
 
     def entries(self, path: str) -> Mapping[str, str]:
         """Return the names in a directory → their kinds, as `Node.kind`; some of very many.
@@ -222,20 +225,32 @@ class Tree:
             self._listed[path] = entries
         return entries
 
-    def _listed_as(self, path: str) -> str | None:
-        """Return what kind a path was listed as, `_ABSENT` if not at all; None if not known."""
-        directory, _, name = path.rpartition("/")
+    def _listed_as(self, directory: str, name: str) -> str | None:
+        """Return what kind a name was listed as, `_ABSENT` if not at all; None if not known."""
         listed = self._listed.get(directory)
         return None if listed is None else listed.get(name, _ABSENT)
 
-    def look(self, name: str, path: str, *, at: int) -> Node | None:
-        """Return the node `name` in `at`, link or not, as `path`; None where there is none.
+    def look(self, path: str, *, listed: bool = True) -> Node | None:
+        """Return the node of that path, link or not; None where there is none, or a link before it.
+
+        Without `listed`, no listing is believed that has not got it: while a file is renamed over
+        another, some file systems list neither.
 
         Raises:
             Unreadable: it could not be told.
         """
-        status = None if self._listed_as(path) == _ABSENT else _stat(name, at)
-        return None if status is None else self._note(path, status)
+        if path in self._found:
+            return self._found[path]
+        directory, _, name = path.rpartition("/")
+        _, descriptor = self.walk(directory)
+        if not listed:
+            self._listed.pop(directory, None)
+        if descriptor is None or self._listed_as(directory, name) == _ABSENT:
+            return None
+        status = _stat(name, descriptor)
+        if status is not None:
+            self._found[path] = self._note(path, status)
+        return self._found.get(path)
 
     def newest_first(self, paths: list[str]) -> list[str]:
         """Return the paths by when each was changed last; which one that is, is only an order."""
@@ -257,32 +272,13 @@ class Tree:
         Raises:
             Unreadable: it could not be told.
         """
-        _, descriptor = self.walk(directory)
-        if descriptor is None:
+        if not self.is_directory(directory):
             return False
-        path = f"{directory}/{name}" if directory else name
-        kind = self._listed_as(path)
+        kind = self._listed_as(directory, name)
         if kind is not None:
             return kind == "file"
-        found = self.look(name, path, at=descriptor)
+        found = self.look(f"{directory}/{name}" if directory else name)
         return found is not None and found.kind == "file"
-
-    def is_there(self, path: str, *, listed: bool = True) -> bool:
-        """Whether there is anything of that path, with no link on the way.
-
-        Without `listed`, no listing is believed that has not got it: while a file is renamed over
-        another, some file systems list neither.
-
-        Raises:
-            Unreadable: it could not be told.
-        """
-        directory, _, name = path.rpartition("/")
-        _, descriptor = self.walk(directory)
-        if not listed:
-            self._listed.pop(directory, None)
-        if descriptor is None or self._listed_as(path) == _ABSENT:
-            return False
-        return _stat(name, descriptor) is not None
 
     def is_directory(self, path: str) -> bool:
         """Whether there is such a directory, with no link on the way.

@@ -43,7 +43,7 @@ def find(home: Tree, patterns: Sequence[str]) -> tuple[list[str], int]:
                 directories += 1
                 home.all_read = False
             try:
-                found += filter(home.is_there, (_below(path, name) for name in names))
+                found += filter(home.look, (_below(path, name) for name in names))
                 for name, kind in entries.items():
                     if name.startswith(".") or name in _PRUNED:
                         continue

@@ -20,6 +20,7 @@ ANSWER_LIMIT = 4096  # bytes; the longest honest answer is some 1,300 (200 chara
 AHEAD = 256
 """Requests made ahead, of at most 4 KiB each: as many homes are seen while a helper starts. Its
 pipe has room for all their answers, or each side could wait for the other to read."""
+_AWAITED = object()
 GOODBYE = 1.0  # seconds in which an idle helper ends when its input is closed; measured: 3 ms
 
 # The program comes through the pipe. As an argument, its 300 lines would be in every `ps`; as a
@@ -68,7 +69,7 @@ class Helper:
         self._read = b""
         """Read and not yet taken: answers to requests made ahead come together."""
         self._answers: dict[bytes, object] = {}
-        """Answers to requests made ahead that nobody has asked for yet."""
+        """By request: `_AWAITED`, or the answer to one made ahead that nobody has asked for yet."""
 
     def ask(self, request: bytes) -> object:
         """The helper's answer to `request`.
@@ -80,11 +81,12 @@ class Helper:
         with self._lock:
             process = self._running()
             try:
-                if request not in self._answers and request not in self._ahead:
+                if request not in self._answers:
                     _write(process, _framed(request), self._deadline)
-                    self._ahead.append(request)
-                while request not in self._answers:
-                    self._collect(process)
+                    self._await(request)
+                while self._answers[request] is _AWAITED:
+                    self._answers[self._ahead[0]] = self._answer(process, self._deadline)
+                    self._ahead.popleft()
                 return self._answers.pop(request)
             except TimeoutError:
                 blamed = self._is_at(request)
@@ -109,9 +111,9 @@ class Helper:
         """Whether it is this request that it works on, and not one made ahead before it."""
         return not self._ahead or self._ahead[0] == request
 
-    def _collect(self, process: subprocess.Popen[bytes]) -> None:
-        answer = self._answer(process, self._deadline)
-        self._answers[self._ahead.popleft()] = answer
+    def _await(self, request: bytes) -> None:
+        self._ahead.append(request)
+        self._answers[request] = _AWAITED
 
     def foresee(self, request: bytes) -> None:
         """Send a request whose answer will be asked for, to work on meanwhile; or do nothing."""
@@ -125,15 +127,11 @@ class Helper:
             except HelperError:
                 return  # whoever asks will hear of it
             assert process.stdin is not None
-            if len(self._ahead) + len(self._answers) >= self._room:
+            if request in self._answers or len(self._answers) >= self._room:
                 return
-            if request in self._ahead or request in self._answers:
-                return
-            self._ahead.append(request)
-            try:
+            with contextlib.suppress(OSError):  # whoever asks will hear of it
                 os.write(process.stdin.fileno(), frame)
-            except OSError:
-                self._ahead.pop()  # whoever asks will hear of it
+                self._await(request)
 
     def begin(self) -> None:
         """Begins to start the helper; where that fails, whoever asks will hear of it."""

@@ -163,7 +163,7 @@ class Observer:
         wishes = projects.read_wishes(tree, account)
         unseen = max(0, directories - homes.watch_budget)
         first = [path for path in (served, own.script, wishes.script) if path is not None]
-        if served is not None and served not in paths and not tree.is_there(served, listed=False):
+        if served is not None and served not in paths and tree.look(served, listed=False) is None:
             first.remove(served)
         static = own.static or wishes.static
         virtualenv = own.virtualenv or wishes.virtualenv
@@ -186,7 +186,7 @@ class Observer:
         bare = Script(path, (), None, None, project=package, package=package)
         try:
             nodes, descriptor = home.walk(package)
-            file = None if descriptor is None else home.look(name, path, at=descriptor)
+            file = None if descriptor is None else home.look(path)
             if file is None or descriptor is None:
                 return replace(bare, nodes=nodes)
             bare = replace(bare, nodes=(*nodes, file))

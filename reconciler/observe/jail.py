@@ -162,6 +162,7 @@ BLANK = re.compile(rb"[ \t\f]*(?:#|$)")
 # Any use of these may bind a name that no compiler sees; the benefit of the doubt is the student's.
 # eval too: `eval("(application := 1)")` binds.
 DOUBTFUL_NAMES = ("exec", "eval", "globals", "locals", "vars")
+STORE_NAME, STORE_GLOBAL = dis.opmap["STORE_NAME"], dis.opmap["STORE_GLOBAL"]
 DOUBTFUL_ATTRIBUTES = ("__dict__", "modules")  # setattr(sys.modules[__name__], ...) and its kin
 STAR = re.compile(r"import(?:[ \t\f]|\\\r?\n|\\\r)*\*")
 TOO_DEEP = "it is too deeply nested for Python to parse"
@@ -285,12 +286,21 @@ def _codes(top: types.CodeType) -> Iterator[types.CodeType]:
 def _stores(top: types.CodeType) -> bool:
     """A class body stores by STORE_NAME too: only the module's own counts."""
     return any(
-        step.opname == "STORE_GLOBAL" or (code is top and step.opname == "STORE_NAME")
+        operation == STORE_GLOBAL or (code is top and operation == STORE_NAME)
         for code in _codes(top)
         if NAME in code.co_names
-        for step in dis.get_instructions(code)
-        if step.argval == NAME
+        for operation in _done_to(code.co_names.index(NAME), code.co_code)
     )
+
+
+def _done_to(number: int, steps: bytes) -> Iterator[int]:
+    """The operations whose argument is `number`: a tenth of the time of `dis.get_instructions`."""
+    high = 0
+    for operation, low in zip(steps[::2], steps[1::2]):  # noqa: B905 Python 3.8 has no strict=
+        argument = high | low
+        high = argument << 8 if operation == dis.EXTENDED_ARG else 0
+        if argument == number:
+            yield operation
 
 
 def _star(text: str) -> bool:

@@ -118,7 +118,7 @@ def read_wishes(home: Tree, account: Account) -> Wishes:
     Raises:
         Unreadable: it could not be told.
     """
-    file = home.look(WISHES, WISHES, at=home.descriptor)
+    file = home.look(WISHES)
     if file is None:
         return NO_WISHES
     nodes = (home.home, file)

@@ -1,13 +1,24 @@
-"""Writes that leave old or new, whole, wherever the machine stops."""
+"""Writes that leave old or new, whole, wherever the machine stops.
+
+Modes are what the umask leaves of them; that is 022, whatever the shell's was (`cli.main`).
+"""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import secrets
 import shutil
 
 Stamp = tuple[int, int, int]
+
+_OURS, _NUMBERS = secrets.token_hex(4), itertools.count()
+
+
+def beside(path: str) -> str:
+    """Return a name for what is written beside `path` first: no other process's, and used once."""
+    return f"{path}.{_OURS}{next(_NUMBERS)}.new"
 
 
 def write(path: str, data: bytes, *, mode: int = 0o644, durable: bool = True) -> None:
@@ -15,7 +26,7 @@ def write(path: str, data: bytes, *, mode: int = 0o644, durable: bool = True) ->
 
     With `durable`, it outlives a power cut once this returns.
     """
-    temporary = f"{path}.{secrets.token_hex(4)}.new"
+    temporary = beside(path)
     try:
         create(temporary, data, mode=mode, durable=durable)
         os.rename(temporary, path)
@@ -31,7 +42,6 @@ def create(path: str, data: bytes, *, mode: int = 0o644, durable: bool = True) -
     """Write a file that must not exist yet, and return its `stamp`."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     try:
-        os.fchmod(fd, mode)  # whatever umask says
         view = memoryview(data)
         while view:
             view = view[os.write(fd, view) :]
@@ -47,7 +57,14 @@ def create(path: str, data: bytes, *, mode: int = 0o644, durable: bool = True) -
 
 def link(target: str, path: str) -> None:
     """Make `path` a symlink to `target` in one step, over whatever link was there."""
-    temporary = f"{path}.{secrets.token_hex(4)}.new"
+    try:
+        os.symlink(target, path)
+    except FileExistsError:
+        _relink(target, path)
+
+
+def _relink(target: str, path: str) -> None:
+    temporary = beside(path)
     os.symlink(target, temporary)
     try:
         os.rename(temporary, path)

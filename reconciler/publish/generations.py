@@ -82,7 +82,6 @@ class Generations:
         temporary = f"{self._home}/{number}.new"
         shutil.rmtree(temporary, ignore_errors=True)  # a crash's
         os.mkdir(temporary, 0o755)
-        os.chmod(temporary, 0o755)
         for name, data in wanted.files.items():
             files.create(f"{temporary}/{name}", data)
         files.create(f"{temporary}/generation", f"{number} {wanted.digest}\n".encode())

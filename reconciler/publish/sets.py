@@ -15,7 +15,6 @@ import contextlib
 import errno
 import hashlib
 import os
-import secrets
 import shutil
 from collections.abc import Set
 from functools import cache
@@ -39,9 +38,16 @@ def bootstrap() -> bytes:
     return Path(__file__).with_name("app.wsgi").read_bytes()
 
 
+@cache
+def _digest_of_bootstrap() -> hashlib._Hash:
+    return hashlib.sha256(bootstrap())
+
+
 def set_name(app: App) -> str:
     """Return the name of the app's set: a digest of everything in it."""
-    return hashlib.sha256(bootstrap() + msgspec.json.encode(app)).hexdigest()[:24]
+    digest = _digest_of_bootstrap().copy()
+    digest.update(msgspec.json.encode(app))
+    return digest.hexdigest()[:24]
 
 
 def _name_of(app: App | None) -> str | None:
@@ -155,9 +161,8 @@ class Sets:
             return None
 
     def _write(self, app: App, home: str, name: str) -> Stamps:
-        temporary = f"{home}/{secrets.token_hex(4)}.new"
+        temporary = files.beside(f"{home}/{name}")
         os.mkdir(temporary, 0o755)
-        os.chmod(temporary, 0o755)
         try:
             stamps = (
                 files.create(f"{temporary}/app.json", msgspec.json.encode(app), durable=False),

@@ -36,7 +36,7 @@ main()
 """
 """`slp-reconciler --once`, which strace joins when all is imported: that is most of its calls."""
 NAMES = ("rename", "symlink", "mkdir", "unlink", "unlinkat", "rmdir")
-REST = ("fchmod", "lchown", "vfork", "connect")
+REST = ("write", "lchown", "vfork", "connect")
 """A file that was just created, a command about to run, the verification.
 
 What `fsync` adds only a power cut can show; a kill there is one at the call that follows it.
@@ -139,9 +139,9 @@ class World:
             name, words, result = call.groups()
             counts[name] += 1
             if name in {"vfork", "connect"} or (int(result) >= 0 and f"{STATE}" in words):
-                alike = re.search(r"/\w+\.new[/>]|sets/\w+/[0-9a-f]{24}[\">]", words)
-                old = alike and "sets" in alike[0]
-                where = "an old set" if old else alike[0] if alike else str(counts[name])
+                new = re.search(r"(?:sets/\w+|generations)/[\w.]+\.new[/>]", words)
+                old = re.search(r"sets/\w+/[0-9a-f]{24}[\">]", words)
+                where = new[0] if new else "an old set" if old else str(counts[name])
                 found.setdefault((name, where), []).append((name, counts[name]))
         self.check_after()
         return sorted({end for row in found.values() for end in (row[0], row[-1])})

@@ -20,7 +20,7 @@ from reconciler.observe.projects import WISHES, read_wishes
 from tests.unit.facts import ALICE
 
 if TYPE_CHECKING:
-    from reconciler.model import Account
+    from reconciler.model import Account, Wishes
 
 PASSWD = """\
 root:x:0:0:root:/root:/bin/sh
@@ -138,11 +138,11 @@ def test_a_listing_answers_for_what_is_not_there(tmp_path: Path, home: Tree) -> 
     assert kinds_listed == home.entries("")
     assert home.is_file("", "notes")
     assert not home.is_file("", "mysite")
-    assert not home.is_there("late.py")
+    assert None is home.look("late.py")
     assert (["", "link"], None) == ([n.path for n in home.walk("link")[0]], home.walk("link")[1])
     assert home.unchanged(home.stamps)
     (tmp_path / "home/late.py").write_text("")
-    assert not home.is_there("late.py")
+    assert None is home.look("late.py")
     assert not home.unchanged(home.stamps)
 
 
@@ -150,8 +150,8 @@ def test_what_is_served_is_asked_for_whatever_a_listing_says(tmp_path: Path, hom
     """While a file is renamed over another, some file systems list neither of the two."""
     home.entries("mysite/mysite")
     (tmp_path / "home/mysite/mysite/late.py").write_text("")
-    assert not home.is_there("mysite/mysite/late.py")
-    assert home.is_there("mysite/mysite/late.py", listed=False)
+    assert None is home.look("mysite/mysite/late.py")
+    assert home.look("mysite/mysite/late.py", listed=False)
     assert home.is_file("mysite/mysite", "late.py")
 
 
@@ -168,7 +168,7 @@ def test_a_script_is_found_among_however_many_names(
     if others < 5000:  # else the package may be among those that were not read
         assert {"mysite/wsgi.py", "mysite/mysite/wsgi.py"} == set(paths)
         assert 2 == directories
-    assert not home.is_there("mysite/absent.py")
+    assert None is home.look("mysite/absent.py")
     assert home.is_file("mysite", "wsgi.py")
 
 
@@ -178,7 +178,7 @@ def test_a_directory_that_was_entered_stays_the_one_told_of(tmp_path: Path, home
     os.rename(tmp_path / "home/mysite", tmp_path / "home/aside")
     (tmp_path / "home/mysite/mysite").mkdir(parents=True)
     assert inode == home.walk("mysite/mysite")[0][-1].inode
-    assert home.is_there("mysite/mysite/wsgi.py")
+    assert home.look("mysite/mysite/wsgi.py")
 
 
 @pytest.mark.parametrize(
@@ -208,17 +208,23 @@ def test_a_fault_in_a_wish_names_its_line(
     assert (code, line) == (fault.code, fault.line)
 
 
-def test_wishes_are_read_where_they_are_the_students(tmp_path: Path, home: Tree) -> None:
+def test_wishes_are_read_where_they_are_the_students(tmp_path: Path) -> None:
     """All three; none of a file that is another's, a link, or too long."""
     file = tmp_path / "home" / WISHES
-    assert () == read_wishes(home, owner()).nodes
+    file.parent.mkdir()
+
+    def wishes(account: Account) -> Wishes:
+        with contextlib.closing(Tree(os.open(file.parent, os.O_RDONLY))) as tree:
+            return read_wishes(tree, account)
+
+    assert () == wishes(owner()).nodes
     file.write_text('script = "a/b/wsgi.py"\nstatic = "a/s"\nvirtualenv = ".ve"\n')
-    found = read_wishes(home, owner())
+    found = wishes(owner())
     assert ("a/b/wsgi.py", "a/s", ".ve") == (found.script, found.static, found.virtualenv)
-    assert read_wishes(home, replace(ALICE, uid=os.getuid() + 1)).script is None
+    assert wishes(replace(ALICE, uid=os.getuid() + 1)).script is None
     file.rename(tmp_path / "elsewhere")
     file.symlink_to(tmp_path / "elsewhere")
-    linked = read_wishes(home, owner())
+    linked = wishes(owner())
     assert (None, "link") == (linked.script, linked.nodes[-1].kind)
 
 

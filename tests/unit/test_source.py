@@ -69,6 +69,7 @@ from django.core.wsgi import get_wsgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mysite.settings")
 application = get_wsgi_application()
 """
+MANY = "".join(f"a{n} = 1\n" for n in range(300))
 
 BINDING = {
     "django": (8, DJANGO),
@@ -103,6 +104,7 @@ BINDING = {
     "under if": (8, "if x:\n  try: pass\n  finally: application = 1"),
     "bound and deleted": (8, "application = 1\ndel application"),
     "compatible form": (8, "\uff41pplication = 1"),  # NFKC: Python reads it as `a`
+    "the 300th name": (8, MANY + "application = 1"),
     "match capture": (10, "match x:\n case application: pass"),
     "match star": (10, "match x:\n case [*application]: pass"),
     "match rest": (10, "match x:\n case {**application}: pass"),
@@ -131,6 +133,7 @@ NOT_BINDING = {
     "reference": (8, "print(application)"),
     "attribute": (8, "x.application = 1"),
     "attribute of it": (8, "application.x = 1"),
+    "attribute of the 300th name": (8, MANY + "application.x = 1"),
     "item of it": (8, "application['x'] = 1"),
     "global alone": (8, "global application"),
     "global, only read": (8, "def f():\n global application\n return application"),
