@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from reconciler.model import App
 from reconciler.publish.sets import Sets
 from tests.bench import load, rivals, school
 from tests.bench.figures import Figure, quantile
@@ -119,15 +118,7 @@ def _visited(index: int) -> None:
 
 def _by_hand(index: int) -> None:
     """Do what cannot be less: the script, its set, and a visit. mod_wsgi's restart is in it too."""
-    place = _change(index)
-    uid, project = school.FIRST_UID + index, str(place.parents[1])
-    package = str(place.parent)
-    identity = (place.stat().st_ino, place.stat().st_size, place.stat().st_mtime_ns)
-    app = App(
-        account=school.name(index), uid=uid, gid=uid, script=str(place), project=project,
-        package=package, static=None, virtualenv=None, site_packages=None, identity=identity,
-    )  # fmt: skip
-    Sets(str(STATE)).publish(app)
+    Sets(str(STATE)).publish(school.app(index, _change(index)))
     threading.Timer(_SOON, _visit, args=(index,)).start()
 
 

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from reconciler.model import App
 from reconciler.publish.sets import Sets
 from tests.bench import rivals, school
 from tests.bench.figures import Figure, quantile
@@ -79,15 +78,10 @@ def _clear(declared: int, program: Program, server: Server) -> None:
 
 def _by_hand(sets: Sets, index: int) -> Callable[[Path, Path], None]:
     """Return what makes the set of an app and renames its link: no less will do."""
-    uid = school.FIRST_UID + index
 
     def act(draft: Path, place: Path) -> None:
         os.rename(draft, place)
-        home = f"{school.ROOT}/{school.name(index)}/mysite"
-        app = App(
-            school.name(index), uid, uid, str(place), home, home, None, None, None, (1, 1, index)
-        )
-        sets.publish(app)
+        sets.publish(school.app(index, place))
 
     return act
 

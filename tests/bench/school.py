@@ -7,6 +7,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from reconciler.model import App
+
 ROOT = Path("/home/slp")
 FIRST_UID = 20_000
 SCRIPT = (
@@ -98,6 +100,14 @@ def django_project(index: int) -> tuple[Path, Path]:
     shutil.copy(model / "mysite/wsgi.py", project / ".draft")
     own(project, index)
     return project / ".draft", project / "mysite/wsgi.py"
+
+
+def app(index: int, script: Path) -> App:
+    """Return a script of `mysite` as the program would see it: for what is done by hand."""
+    uid, status = FIRST_UID + index, script.stat()
+    mysite, package = f"{ROOT}/{name(index)}/mysite", str(script.parent)
+    identity = (status.st_ino, status.st_size, status.st_mtime_ns)
+    return App(name(index), uid, uid, str(script), mysite, package, None, None, None, identity)
 
 
 def own(path: Path, index: int) -> None:
