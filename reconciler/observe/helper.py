@@ -63,7 +63,9 @@ class Helper:
         """It has said that it is ready."""
         self._failed: tuple[float, str] | None = None
         self._ahead: deque[bytes] = deque()
-        """Requests that it was sent and whose answers were not read, in their order."""
+        """Requests whose answers were not read, in their order."""
+        self._unsent = b""
+        """The frames of the last of those, still to be written."""
         self._room = 0
         """How many answers its pipe has room for."""
         self._read = b""
@@ -82,8 +84,10 @@ class Helper:
             process = self._running()
             try:
                 if request not in self._answers:
-                    _write(process, _framed(request), self._deadline)
-                    self._await(request)
+                    self._await(request, _framed(request))
+                if self._unsent:
+                    _write(process, self._unsent, self._deadline)
+                    self._unsent = b""
                 while self._answers[request] is _AWAITED:
                     self._answers[self._ahead[0]] = self._answer(process, self._deadline)
                     self._ahead.popleft()
@@ -111,14 +115,18 @@ class Helper:
         """Whether it is this request that it works on, and not one made ahead before it."""
         return not self._ahead or self._ahead[0] == request
 
-    def _await(self, request: bytes) -> None:
+    def _await(self, request: bytes, frame: bytes) -> None:
+        self._unsent += frame
         self._ahead.append(request)
         self._answers[request] = _AWAITED
 
     def foresee(self, request: bytes) -> None:
-        """Send a request whose answer will be asked for, to work on meanwhile; or do nothing."""
+        """Send a request whose answer will be asked for, to work on meanwhile; or do nothing.
+
+        Short ones alone, and as many together as a pipe takes as a whole or not at all: each write
+        wakes the helper.
+        """
         frame = _framed(request)
-        # A short one alone, which a pipe takes as a whole or not at all.
         if len(frame) > select.PIPE_BUF:
             return
         with self._lock:
@@ -130,8 +138,10 @@ class Helper:
             if request in self._answers or len(self._answers) >= self._room:
                 return
             with contextlib.suppress(OSError):  # whoever asks will hear of it
-                os.write(process.stdin.fileno(), frame)
-                self._await(request)
+                if len(self._unsent) + len(frame) > select.PIPE_BUF:
+                    os.write(process.stdin.fileno(), self._unsent)
+                    self._unsent = b""
+                self._await(request, frame)
 
     def begin(self) -> None:
         """Begins to start the helper; where that fails, whoever asks will hear of it."""
@@ -236,7 +246,7 @@ class Helper:
         process, self._process = self._process, None
         self._ahead.clear()
         self._answers.clear()
-        self._read = b""
+        self._read = self._unsent = b""
         if process is None:
             return 0.0
         for pipe in (process.stdin, process.stdout):
