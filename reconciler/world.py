@@ -160,7 +160,8 @@ class World:
         for name in names:
             app = served.get(name)
             base = f"{self._settings.homes.root}/{name}/"
-            script = app.script.removeprefix(base) if app else None
+            # What was published below another root of homes is not in this home.
+            script = app.script.removeprefix(base) if app and app.script.startswith(base) else None
             ahead.append(self._observer.see(name, self._book.ledger.origin, script))
             most = AHEAD if ahead[-1].is_light else 0
             if len(ahead) > most:

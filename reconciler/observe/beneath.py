@@ -175,24 +175,26 @@ class Tree:
         Raises:
             Unreadable: it could not be told.
         """
-        ahead = []
-        here = path
-        while here and here not in self._entered:
-            here, _, name = here.rpartition("/")
-            ahead.append(name)
-        place = self._entered[here] if here else ((self.home,), self.descriptor)
-        while ahead and place[1] is not None:
-            here, place = self._enter(here, ahead.pop(), place)
+        known = self._entered.get(path)
+        if known is not None:
+            return known
+        place: Place = ((self.home,), self.descriptor)
+        here = above = ""
+        for part in path.split("/") if path else ():
+            here = f"{here}/{part}" if here else part
+            known = self._entered.get(here)
+            place = self._enter(part, here, above, place) if known is None else known
+            if place[1] is None:
+                break
+            above = here
         return place
 
-    def _enter(self, directory: str, name: str, above: Place) -> tuple[str, Place]:
-        """Return the path of `name` in a directory, and its place."""
+    def _enter(self, name: str, path: str, directory: str, above: Place) -> Place:
         nodes, at = above
         assert at is not None
-        path = f"{directory}/{name}" if directory else name
         kind = self._listed_as(directory, name)
-        if kind == _ABSENT:
-            return path, (nodes, None)
+        if kind == _ABSENT or not name:  # no name: of an absolute path, which is none of ours
+            return nodes, None
         below = open_directory(name, at=at) if kind in {"directory", None} else None
         # What it is instead is told by its own node, which is never opened.
         status = _stat(name, at) if below is None else os.fstat(below)
@@ -205,7 +207,7 @@ class Tree:
             _, left = self._entered.pop(oldest)
             if left is not None:
                 os.close(left)
-        return path, place
+        return place
 
     def entries(self, path: str) -> Mapping[str, str]:
         """Return the names in a directory → their kinds, as `Node.kind`; some of very many.

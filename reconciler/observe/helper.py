@@ -112,8 +112,8 @@ class Helper:
         return time.monotonic() + self._timeout
 
     def _is_at(self, request: bytes) -> bool:
-        """Whether it is this request that it works on, and not one made ahead before it."""
-        return not self._ahead or self._ahead[0] == request
+        """Whether it was sent this request, and works on no other made ahead before it."""
+        return not self._unsent and (not self._ahead or self._ahead[0] == request)
 
     def _await(self, request: bytes, frame: bytes) -> None:
         self._unsent += frame

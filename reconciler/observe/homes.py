@@ -193,6 +193,8 @@ class Observer:
             if not _worth_reading(file, account):
                 return bare
             opened = beneath.open_file(name, at=descriptor)
+            if opened is None and beneath.look(name, path, at=descriptor) is None:
+                return replace(bare, nodes=nodes)  # it went since it was found
             if opened is None:
                 raise Unreadable(f"{name} changed while it was looked at")
             fd, status = opened

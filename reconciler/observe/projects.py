@@ -16,6 +16,8 @@ from reconciler.observe.reach import Reach
 
 WISHES = ".slp.toml"
 _WISHES_LIMIT = 8 * 1024
+_MAX_DEPTH = 32
+"""Names on the way to what a student wishes for: each is opened at each look at the home."""
 _VIRTUALENVS = (".venv", "venv", "env", "virtualenv")
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9_.+-]+(/[A-Za-z0-9_.+-]+)*")
 
@@ -165,6 +167,8 @@ def _wishes(nodes: tuple[Node, ...], document: dict[str, object], text: str) -> 
             why = f"{key} is to be a path in quotes"
         elif not _PLAIN_PATH.fullmatch(value) or {".", ".."} & set(value.split("/")):
             why = f"{key} is to be a plain path below the home, such as mysite/mysite"
+        elif value.count("/") >= _MAX_DEPTH:
+            why = f"{key} is to be at most {_MAX_DEPTH} names deep"
         elif key == "script" and "/" not in value:
             why = "script is to be in a directory below the home, such as mysite/mysite/wsgi.py"
         if why is not None:

@@ -1,6 +1,7 @@
 """Writes that leave old or new, whole, wherever the machine stops.
 
-Modes are what the umask leaves of them; that is 022, whatever the shell's was (`cli.main`).
+Modes are what the umask leaves of them: 022, whatever the shell's was (`cli.main`). A default ACL
+on the state directory would count instead, and be the administrator's wish.
 """
 
 from __future__ import annotations

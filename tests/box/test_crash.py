@@ -139,7 +139,7 @@ class World:
             name, words, result = call.groups()
             counts[name] += 1
             if name in {"vfork", "connect"} or (int(result) >= 0 and f"{STATE}" in words):
-                new = re.search(r"(?:sets/\w+|generations)/[\w.]+\.new[/>]", words)
+                new = re.search(r"(?:(?:sets/\w+|generations)/[\w.]+|/tmp\w+)\.new[/>]", words)
                 old = re.search(r"sets/\w+/[0-9a-f]{24}[\">]", words)
                 where = new[0] if new else "an old set" if old else str(counts[name])
                 found.setdefault((name, where), []).append((name, counts[name]))

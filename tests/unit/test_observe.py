@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -16,10 +18,15 @@ from reconciler.model import Standing
 from reconciler.observe import beneath, candidates
 from reconciler.observe.accounts import Accounts
 from reconciler.observe.beneath import Tree
+from reconciler.observe.homes import Observer
+from reconciler.observe.interpreter import Interpreter
 from reconciler.observe.projects import WISHES, read_wishes
+from reconciler.settings import Settings
 from tests.unit.facts import ALICE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from reconciler.model import Account, Wishes
 
 PASSWD = """\
@@ -53,6 +60,16 @@ def test_a_way_is_told_component_by_component(home: Tree) -> None:
     assert (whole[:1], True) == kinds(home, "")
     told, open_ = kinds(home, "mysite/mysite/wsgi.py/below")
     assert ([*whole, ("mysite/mysite/wsgi.py", "file")], False) == (told, open_)
+
+
+def test_an_absolute_path_ends_at_the_home(home: Tree) -> None:
+    """It is not taken for one below the home, nor does it say that the home is not there."""
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        assert ([("", "directory")], False) == kinds(home, "/mysite/mysite")
+        assert home.look("/mysite/mysite/wsgi.py") is None
+    assert ([("", "directory")], True) == kinds(home, "")
+    assert before == len(os.listdir("/proc/self/fd"))
 
 
 def test_a_link_ends_the_way_and_is_told_as_one(tmp_path: Path, home: Tree) -> None:
@@ -194,6 +211,7 @@ def test_a_directory_that_was_entered_stays_the_one_told_of(tmp_path: Path, home
         ('virtualenv = "/opt/ve"', "syntax-error", 1),
         ('virtualenv = "a b"', "syntax-error", 1),
         ("[script]\nx = 1", "syntax-error", 1),
+        (f'static = "{"a/" * 32}b"', "syntax-error", 1),
         ("# \udcff", "encoding", 1),
         ("x = " + "[" * 4000, "syntax-error", 1),
     ],
@@ -226,6 +244,31 @@ def test_wishes_are_read_where_they_are_the_students(tmp_path: Path) -> None:
     file.symlink_to(tmp_path / "elsewhere")
     linked = wishes(owner())
     assert (None, "link") == (linked.script, linked.nodes[-1].kind)
+
+
+def test_a_script_that_goes_while_its_home_is_looked_at_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not "unreadable", which would keep it published for as long as nobody looks again."""
+    account = replace(owner(), home=str(tmp_path / "alice"))
+    script = tmp_path / "alice/mysite/mysite/wsgi.py"
+    script.parent.mkdir(parents=True)
+    script.write_text("application = None\n")
+    settings = msgspec.convert({"homes": {"root": str(tmp_path)}}, Settings)
+    observer = Observer(settings, Interpreter(sys.executable, "3.11"))
+    found = (Standing.FOUND, account, "files")
+    monkeypatch.setattr(observer.accounts, "find", lambda *_: found)
+    real = candidates.find
+
+    def find(tree: Tree, patterns: Sequence[str]) -> tuple[list[str], int]:
+        paths = real(tree, patterns)
+        script.unlink()
+        return paths
+
+    monkeypatch.setattr(candidates, "find", find)
+    (told,) = observer.tell(observer.see("alice", {})).scripts
+    assert ("mysite/mysite/wsgi.py", None, None) == (told.path, told.file, told.trouble)
+    observer.close()
 
 
 def owner() -> Account:

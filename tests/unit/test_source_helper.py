@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.observe.helper import AHEAD, Helper, HelperError
+from reconciler.observe.helper import AHEAD, Helper, HelperDied, HelperError
 from reconciler.observe.source import Parser, Source
 
 BINDS = Source(None, None, True)
@@ -172,6 +172,21 @@ def test_a_helper_killed_between_two_requests_is_replaced(own: Parser) -> None:
         process = own._helper._process
         assert process is not None
         os.kill(process.pid, signal.SIGKILL)
+
+
+def test_a_text_that_was_never_sent_is_not_blamed() -> None:
+    """The helper was killed while idle, and the first to hear of it is who had a text waiting."""
+    helper = Helper(sys.executable, "parser", "2", timeout=2.0)
+    helper.start()
+    assert helper._process is not None
+    os.kill(helper._process.pid, signal.SIGKILL)
+    helper._process.wait()
+    helper.foresee(SOUND)
+    with pytest.raises(HelperError) as told:
+        helper.ask(SOUND)
+    assert not isinstance(told.value, HelperDied)
+    assert [None, None, None, True] == helper.ask(SOUND)
+    helper.close()
 
 
 @pytest.mark.parametrize(
