@@ -84,12 +84,12 @@ class Helper:
             process = self._running()
             try:
                 if request not in self._answers:
-                    self._await(request, _framed(request))
+                    self._expect(request, _framed(request))
                 if self._unsent:
                     _write(process, self._unsent, self._deadline)
                     self._unsent = b""
                 while self._answers[request] is _AWAITED:
-                    self._answers[self._ahead[0]] = self._answer(process, self._deadline)
+                    self._answers[self._ahead[0]] = self._answer(process)
                     self._ahead.popleft()
                 return self._answers.pop(request)
             except TimeoutError:
@@ -115,7 +115,7 @@ class Helper:
         """Whether it was sent this request, and works on no other made ahead before it."""
         return not self._unsent and (not self._ahead or self._ahead[0] == request)
 
-    def _await(self, request: bytes, frame: bytes) -> None:
+    def _expect(self, request: bytes, frame: bytes) -> None:
         self._unsent += frame
         self._ahead.append(request)
         self._answers[request] = _AWAITED
@@ -141,7 +141,7 @@ class Helper:
                 if len(self._unsent) + len(frame) > select.PIPE_BUF:
                     os.write(process.stdin.fileno(), self._unsent)
                     self._unsent = b""
-                self._await(request, frame)
+                self._expect(request, frame)
 
     def begin(self) -> None:
         """Begins to start the helper; where that fails, whoever asks will hear of it."""
@@ -176,7 +176,7 @@ class Helper:
         process = self._process or self._spawn()
         if not self._greeted:
             with self._starting():
-                _greet(self._answer(process, self._deadline))
+                _greet(self._answer(process))
             self._greeted = True
         return process
 
@@ -220,7 +220,8 @@ class Helper:
             self._kill()
             raise
 
-    def _answer(self, process: subprocess.Popen[bytes], deadline: float) -> object:
+    def _answer(self, process: subprocess.Popen[bytes]) -> object:
+        deadline = self._deadline
         size = int.from_bytes(self._take(process, 4, deadline), "big")
         if not 0 < size <= ANSWER_LIMIT:
             raise ValueError("its answer is too long")
