@@ -122,10 +122,22 @@ class Server:
         wait_for(lambda: self.parent() and self.answers(), 15, "Apache to listen")
 
     def stop(self) -> None:
-        """Stop Apache and wait until its parent and all its children are gone."""
+        """Stop Apache and wait until its parent and all its children are gone.
+
+        Asked once more after a while: *measured*, 28 of 100 TERMs within 1.5 ms of a reload's
+        signal were lost on it.
+        """
         pids = self.processes()
+
+        def has_ended() -> bool:
+            return not any(map(alive, pids))
+
         self.control("stop")
-        wait_for(lambda: not any(map(alive, pids)), 15, "Apache to end")
+        try:
+            wait_for(has_ended, 5)
+        except AssertionError:
+            self.control("stop")
+            wait_for(has_ended, 15, "Apache to end")
 
     def restart(self) -> None:
         """Stop Apache if it runs, and start it."""
