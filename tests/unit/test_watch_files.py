@@ -252,9 +252,9 @@ def test_a_root_reached_through_a_link_follows_the_link(root: Path) -> None:
 def test_a_chmod_of_the_root_asks_for_everything(root: Path) -> None:
     """It may make every home unreachable, or unsafe; the watches stand."""
     with listening(root) as ear:
-        before = ear.watch.watches()
+        before = watched(root)
         assert "root-changed" == ear.after(lambda: root.chmod(0o777)).everything
-        assert before == ear.watch.watches()
+        assert before == watched(root)
         assert "root-changed" == ear.after(lambda: root.parent.chmod(0o777)).everything
 
 
