@@ -256,15 +256,13 @@ class Tree:
 
     def newest_first(self, paths: list[str]) -> list[str]:
         """Return the paths by when each was changed last; which one that is, is only an order."""
-        if len(paths) < 2:
-            return paths
 
         def age(path: str) -> tuple[int, str]:
             try:
-                status = os.stat(path, dir_fd=self.descriptor, follow_symlinks=False)
-            except OSError:
-                return 0, path
-            return -status.st_mtime_ns, path
+                found = self.look(path)
+            except Unreadable:
+                found = None
+            return -found.mtime_ns if found else 0, path
 
         return sorted(paths, key=age)
 

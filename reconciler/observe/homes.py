@@ -186,16 +186,16 @@ class Observer:
         bare = Script(path, (), None, None, project=package, package=package)
         try:
             nodes, descriptor = home.walk(package)
-            file = None if descriptor is None else home.look(path)
+            file = home.look(path)
             if file is None or descriptor is None:
                 return replace(bare, nodes=nodes)
             bare = replace(bare, nodes=(*nodes, file))
             if not _worth_reading(file, account):
                 return bare
             opened = beneath.open_file(name, at=descriptor)
-            if opened is None and beneath.look(name, path, at=descriptor) is None:
-                return replace(bare, nodes=nodes)  # it went since it was found
             if opened is None:
+                if beneath.look(name, path, at=descriptor) is None:
+                    return replace(bare, nodes=nodes)  # it went since it was found
                 raise Unreadable(f"{name} changed while it was looked at")
             fd, status = opened
             try:

@@ -155,6 +155,7 @@ def _step(name: str, call: Callable[..., object], *arguments: object) -> None:
 
 FILE = "wsgi.py"
 NAME = "application"
+STORE_NAME, STORE_GLOBAL = dis.opmap["STORE_NAME"], dis.opmap["STORE_GLOBAL"]
 BOM = b"\xef\xbb\xbf"
 CODECS = {"utf_8": "UTF-8", "ascii": "ASCII", "latin_1": "Latin-1", "cp1252": "cp1252"}
 COOKIE = re.compile(rb"[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")  # PEP 263
@@ -162,7 +163,6 @@ BLANK = re.compile(rb"[ \t\f]*(?:#|$)")
 # Any use of these may bind a name that no compiler sees; the benefit of the doubt is the student's.
 # eval too: `eval("(application := 1)")` binds.
 DOUBTFUL_NAMES = ("exec", "eval", "globals", "locals", "vars")
-STORE_NAME, STORE_GLOBAL = dis.opmap["STORE_NAME"], dis.opmap["STORE_GLOBAL"]
 DOUBTFUL_ATTRIBUTES = ("__dict__", "modules")  # setattr(sys.modules[__name__], ...) and its kin
 STAR = re.compile(r"import(?:[ \t\f]|\\\r?\n|\\\r)*\*")
 TOO_DEEP = "it is too deeply nested for Python to parse"

@@ -11,6 +11,7 @@ import itertools
 import os
 import secrets
 import shutil
+from collections.abc import Iterator
 
 Stamp = tuple[int, int, int]
 
@@ -27,14 +28,8 @@ def write(path: str, data: bytes, *, mode: int = 0o644, durable: bool = True) ->
 
     With `durable`, it outlives a power cut once this returns.
     """
-    temporary = beside(path)
-    try:
+    with _replacing(path) as temporary:
         create(temporary, data, mode=mode, durable=durable)
-        os.rename(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
     if durable:
         sync_directory(os.path.dirname(path))
 
@@ -61,13 +56,16 @@ def link(target: str, path: str) -> None:
     try:
         os.symlink(target, path)
     except FileExistsError:
-        _relink(target, path)
+        with _replacing(path) as temporary:
+            os.symlink(target, temporary)
 
 
-def _relink(target: str, path: str) -> None:
+@contextlib.contextmanager
+def _replacing(path: str) -> Iterator[str]:
+    """Rename what the block makes at the name it is given over `path`, or leave nothing of it."""
     temporary = beside(path)
-    os.symlink(target, temporary)
     try:
+        yield temporary
         os.rename(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):

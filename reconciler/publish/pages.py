@@ -32,7 +32,7 @@ class PageFiles:
         path = self._path(account)
         if files.read(path, limit=len(page)) != page:
             files.write(path, page, durable=False)
-        self._there.add(os.path.basename(path))
+        self._there.add(f"{account}.html")
 
     def remove(self, account: str) -> None:
         """Take an account's page away; one that another process wrote meanwhile is `prune`'s."""

@@ -38,16 +38,9 @@ def bootstrap() -> bytes:
     return Path(__file__).with_name("app.wsgi").read_bytes()
 
 
-@cache
-def _digest_of_bootstrap() -> hashlib._Hash:
-    return hashlib.sha256(bootstrap())
-
-
 def set_name(app: App) -> str:
     """Return the name of the app's set: a digest of everything in it."""
-    digest = _digest_of_bootstrap().copy()
-    digest.update(msgspec.json.encode(app))
-    return digest.hexdigest()[:24]
+    return hashlib.sha256(bootstrap() + msgspec.json.encode(app)).hexdigest()[:24]
 
 
 def _name_of(app: App | None) -> str | None:

@@ -113,25 +113,29 @@ def _change(index: int) -> Path:
 
 def _visited(index: int) -> None:
     _change(index)
-    threading.Timer(_SOON, _visit, args=(index,)).start()
+    _visit_soon(index)
 
 
 def _by_hand(index: int) -> None:
     """Do what cannot be less: the script, its set, and a visit. mod_wsgi's restart is in it too."""
     Sets(str(STATE)).publish(school.app(index, _change(index)))
-    threading.Timer(_SOON, _visit, args=(index,)).start()
+    _visit_soon(index)
 
 
 def _reloaded(index: int) -> None:
     _change(index)
     rivals.reload()
-    threading.Timer(_SOON, _visit, args=(index,)).start()
+    _visit_soon(index)
 
 
 def _settle(changing: range) -> None:
     """Ask for each that changed: a restart that is due must not fall into the next phase."""
     for index in changing:
         _visit(index)
+
+
+def _visit_soon(index: int) -> None:
+    threading.Timer(_SOON, _visit, args=(index,)).start()
 
 
 def _visit(index: int) -> None:
