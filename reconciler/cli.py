@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -14,6 +15,7 @@ from reconciler import once as single
 from reconciler.daemon import Daemon
 from reconciler.observe.beneath import Unreadable
 from reconciler.once import Exit
+from reconciler.outside import Outside
 from reconciler.publish.render import TemplateError
 from reconciler.report import logs, tables
 from reconciler.report import status as statuses
@@ -76,21 +78,24 @@ def cli(
         raise click.UsageError("--dry-run, --no-reload and --force go with --once")
     logs.configure(log_format or "auto", log_level or "info")
     log = structlog.get_logger()
-    settings = _settings(config)
+    settings, outside = _settings(config), Outside()
     try:
         if dry_run:
-            sys.exit(_preview(settings, log))
+            sys.exit(_preview(settings, log, outside))
         if once:
-            sys.exit(single.run(settings, log, reload=not no_reload, force=force))
-        sys.exit(Daemon(config, settings, log).run())
+            sys.exit(single.run(settings, log, outside, reload=not no_reload, force=force))
+        daemon = Daemon(config, settings, log, outside)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, lambda number, _: daemon.signal(number))
+        sys.exit(daemon.run())
     except OSError as error:
         log.error("pass.failed", message=f"{error.strerror}: {error.filename}")
         sys.exit(Exit.UNEXPECTED)
 
 
-def _preview(settings: Settings, log: Any) -> Exit:
+def _preview(settings: Settings, log: Any, outside: Outside) -> Exit:
     try:
-        for line in single.preview(settings):
+        for line in single.preview(settings, outside):
             click.echo(line)
     except (TemplateError, Unreadable) as error:
         log.error("preview.failed", message=str(error))

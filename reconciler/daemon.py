@@ -17,8 +17,9 @@ from typing import Any
 
 from reconciler import announce
 from reconciler.agenda import Agenda, Backoff
-from reconciler.notify import Supervisor
 from reconciler.observe.beneath import Unreadable
+from reconciler.outside import Outside
+from reconciler.publish.files import write
 from reconciler.publish.lock import LockTimeoutError
 from reconciler.publish.protocol import Outcome, Standing
 from reconciler.publish.render import TemplateError
@@ -26,7 +27,6 @@ from reconciler.reconcile import Look, Reconciler
 from reconciler.settings import DEFAULT_FILE, Settings, SettingsError, load
 from reconciler.watch import Wake, Watch
 
-_DATABASE = frozenset({"/etc/passwd", "/etc/group"})
 _STATUS_EVERY = 1.0
 """Seconds between two writes of `status.json`, whose size grows with the accounts."""
 _STOP_WITHIN = 5.0
@@ -49,8 +49,11 @@ _Message = Wake | _Signal | _Configured
 class Daemon:
     """Watches and reconciles until TERM or INT."""
 
-    def __init__(self, config: str | None, settings: Settings, log: Any) -> None:
+    def __init__(self, config: str | None, settings: Settings, log: Any, outside: Outside) -> None:
         """`config` names the file that `settings` came from, None the default one."""
+        self._outside = outside
+        self._supervisor = outside.notify
+        self._database = frozenset(outside.accounts().files)
         self._config = config
         self._settings = settings
         self._log = log
@@ -66,9 +69,6 @@ class Daemon:
 
     def run(self) -> int:
         """Run until a signal says stop; return the exit status."""
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            # SimpleQueue.put may be called from a handler that interrupts another put.
-            signal.signal(number, lambda number, _: self._queue.put(_Signal(number)))
         try:
             self._begin(self._settings)
         except TemplateError as error:
@@ -89,10 +89,17 @@ class Daemon:
         self._log.info("daemon.stopped")
         return 0
 
+    def signal(self, number: int) -> None:
+        """Take a signal: HUP reads the settings again, TERM and INT stop.
+
+        Any thread may call it, and a handler too: SimpleQueue.put may interrupt another put.
+        """
+        self._queue.put(_Signal(number))
+
     # ---- beginning and ending --------------------------------------------------------------
 
     def _begin(self, settings: Settings) -> None:
-        self._reconciler = Reconciler(settings)
+        self._reconciler = Reconciler(settings, self._outside)
         self._settings = settings
         self._agenda = Agenda(settings.timing)
         self._retries: dict[str, Backoff] = {}
@@ -110,16 +117,16 @@ class Daemon:
         self._held: str | None = None
         self._blocked: str | None = None
         self._first = True
-        self._supervisor = Supervisor(settings.state.directory)
-        self._supervisor.prepare()
+        self._canary = f"{settings.state.directory}/canary/beat"
         self._beat_at = 0.0 if self._supervisor.beat_every else None
         files = {
-            *_DATABASE,
+            *self._database,
             settings.apache.templates,
             os.path.abspath(self._config or DEFAULT_FILE),
         }
         if self._beat_at is not None:
-            files.add(self._supervisor.canary)
+            os.makedirs(os.path.dirname(self._canary), mode=0o700, exist_ok=True)
+            files.add(self._canary)
         self._watch = Watch(
             settings.homes.root,
             patterns=settings.homes.scripts,
@@ -200,11 +207,12 @@ class Daemon:
             event = "watch.overflow" if wake.everything == "overflow" else "watch.resync"
             self._log.warning(event, reason=wake.everything)
             self._full_at = min(self._full_at, now)
-        if wake.files & _DATABASE:
+        if wake.files & self._database:
             self._agenda.wake([""], now)  # nobody's name: the database itself is looked at
-        if self._supervisor.canary in wake.files:
-            self._supervisor.heard()
-        others = wake.files - _DATABASE - {self._supervisor.canary}
+        if self._canary in wake.files:
+            # A loop that goes round with a deaf watcher would ping for ever.
+            self._supervisor.tell(WATCHDOG="1")
+        others = wake.files - self._database - {self._canary}
         return f"{', '.join(sorted(others))} changed" if others else None
 
     # ---- looking ---------------------------------------------------------------------------
@@ -362,7 +370,7 @@ class Daemon:
             return
         self._beat_at = now + self._supervisor.beat_every
         try:
-            self._supervisor.beat()
+            write(self._canary, b"", durable=False)
         except OSError as error:  # a full disk: the watchdog decides whether that is the end
             self._log.error("canary.failed", message=f"{error.strerror}: {error.filename}")
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from reconciler import announce
 from reconciler.observe.beneath import Unreadable
+from reconciler.outside import Outside
 from reconciler.publish.configuration import FILES
 from reconciler.publish.lock import LockTimeoutError
 from reconciler.publish.protocol import Outcome, Standing
@@ -37,14 +38,16 @@ _OF = {
 }
 
 
-def run(settings: Settings, log: Any, *, reload: bool = True, force: bool = False) -> Exit:
+def run(
+    settings: Settings, log: Any, outside: Outside, *, reload: bool = True, force: bool = False
+) -> Exit:
     """Make one full pass, see that it is served, and return how it ended.
 
     Raises:
         OSError: the state directory cannot be written.
     """
     try:
-        reconciler = Reconciler(settings)
+        reconciler = Reconciler(settings, outside)
     except TemplateError as error:
         log.error("templates.unusable", message=str(error))
         return Exit.CONFIG_TEST
@@ -82,13 +85,13 @@ def _pass(reconciler: Reconciler, log: Any, *, reload: bool, force: bool) -> Exi
     return Exit.HELD if status is Exit.CONVERGED and reconciler.held else status
 
 
-def preview(settings: Settings) -> Iterator[str]:
+def preview(settings: Settings, outside: Outside) -> Iterator[str]:
     """Yield the lines of what a pass would do. Writes nothing, signals nothing.
 
     Raises:
         TemplateError, Unreadable: there is no telling.
     """
-    reconciler = Reconciler(settings)
+    reconciler = Reconciler(settings, outside)
     try:
         found = reconciler.look(dry_run=True)
         yield from _diff(reconciler, found)

@@ -21,8 +21,8 @@ import msgspec
 
 from reconciler.decide.plan import BRAKE_WINDOW, Change, Plan, calculate, counts
 from reconciler.model import App, News, Standing, State, Verdict
-from reconciler.observe.accounts import Accounts
-from reconciler.publish.apache import MARKER, Server
+from reconciler.outside import Outside
+from reconciler.publish.apache import MARKER
 from reconciler.publish.configuration import Configuration
 from reconciler.publish.generations import Generations
 from reconciler.publish.ledger import Book
@@ -69,13 +69,14 @@ class Reconciler:
         TemplateError: the template set is missing or not usable.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, outside: Outside) -> None:
         state = settings.state.directory
         self.settings = settings
         self.generations = Generations(state)
-        self._server = Server(settings.apache, prefix=settings.urls.prefix, state=state)
+        self._outside = outside
+        self._server = outside.server(settings)
         self._book = Book(state)
-        self._world = World(settings, self._book, self._server)
+        self._world = World(settings, self._book, self._server, outside)
         self._sets = Sets(state)
         self._pages = PageFiles(state)
         self._lock = PassLock(f"{state}/lock", timeout=settings.apache.timeout)
@@ -328,8 +329,14 @@ class Reconciler:
             self.generations,
             self._server,
             timeout=self.settings.apache.timeout,
-            resolved=_resolved,
+            resolved=self._resolved,
         )
+
+    def _resolved(self, names: Iterable[str]) -> set[str]:
+        """Return which of these the account database names now; any thread may ask."""
+        accounts = self._outside.accounts()
+        accounts.refresh()
+        return {name for name in names if accounts.find(name, {})[0] is Standing.FOUND}
 
     @property
     def unverified(self) -> bool:
@@ -375,13 +382,6 @@ class Reconciler:
                     time=status.now_text(),
                 )
             )
-
-
-def _resolved(names: Iterable[str]) -> set[str]:
-    """Return which of these the account database names now; any thread may ask."""
-    accounts = Accounts()
-    accounts.refresh()
-    return {name for name in names if accounts.find(name, {})[0] is Standing.FOUND}
 
 
 def _is_unknown(verdict: Verdict) -> bool:

@@ -18,6 +18,7 @@ from reconciler.observe.beneath import Unreadable
 from reconciler.observe.helper import AHEAD
 from reconciler.observe.homes import Observer, Sighting
 from reconciler.observe.interpreter import find
+from reconciler.outside import Outside
 from reconciler.publish.apache import Server
 from reconciler.publish.configuration import Configuration
 from reconciler.publish.ledger import Book
@@ -45,13 +46,18 @@ class World:
         TemplateError: the template set is missing or not usable.
     """
 
-    def __init__(self, settings: Settings, book: Book, server: Server) -> None:
+    def __init__(self, settings: Settings, book: Book, server: Server, outside: Outside) -> None:
         self._settings = settings
         self._book = book
         templates = Templates(settings)
         self._interpreter = find(settings.apache.python, settings.apache.confdir)
         self._names_scripts = templates.options.stanza_follows == "app"
-        self._observer = Observer(settings, self._interpreter, names_scripts=self._names_scripts)
+        self._observer = Observer(
+            settings,
+            self._interpreter,
+            accounts=outside.accounts(),
+            names_scripts=self._names_scripts,
+        )
         self._census = Census(settings)
         self._stanzas = Stanzas(templates, server)
         self._raw: dict[str, Verdict] = {}

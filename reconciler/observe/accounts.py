@@ -40,6 +40,7 @@ class Accounts:
     def __init__(self, directory: str = "/etc") -> None:
         self._passwd = f"{directory}/passwd"
         self._group = f"{directory}/group"
+        self.files = (self._passwd, self._group)
         self._stamps: tuple[object, ...] | None = None
         self._rows: dict[str, Row] | None = None
         self._primary: Counter[int] = Counter()

@@ -38,7 +38,12 @@ class Observer:
     """Looks at homes. Remembers what it saw, and what the parser said of a text."""
 
     def __init__(
-        self, settings: Settings, interpreter: Interpreter, *, names_scripts: bool = False
+        self,
+        settings: Settings,
+        interpreter: Interpreter,
+        *,
+        accounts: Accounts,
+        names_scripts: bool = False,
     ) -> None:
         self._settings = settings
         self._names_scripts = names_scripts
@@ -47,7 +52,7 @@ class Observer:
         self._projects = projects.Projects(interpreter.version, self._reach)
         self._sources: dict[bytes, Source] = {}
         self._seen: dict[str, tuple[Home, dict[str, Stamp]]] = {}
-        self.accounts = Accounts()
+        self.accounts = accounts
 
     def begin(self) -> None:
         """Begin what takes its time, without waiting for it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from reconciler.outside import Outside
 from reconciler.reconcile import Reconciler
 from reconciler.settings import load
 from tests.bench import school
@@ -16,7 +17,7 @@ def run(homes: int) -> list[Figure]:
     for index in range(homes):
         school.project(index, packages=2)
     school.settings('[daemons]\nbudget = 20000\n[apache]\nconfigtest = ["true"]\n')
-    reconciler = Reconciler(load())
+    reconciler = Reconciler(load(), Outside())
     reconciler.note(reconciler.configure(reconciler.look().configuration, reload=False))
     script = school.ROOT / school.name(7) / "mysite/mysite/wsgi.py"
 

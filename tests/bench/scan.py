@@ -7,6 +7,7 @@ import statistics
 import subprocess
 import time
 
+from reconciler.outside import Outside
 from reconciler.reconcile import Reconciler
 from reconciler.settings import load
 from tests.bench import school
@@ -33,7 +34,7 @@ def run(homes: int) -> list[Figure]:
             pass
         firsts.append(one.heard)
     find, first = statistics.median(finds), statistics.median(firsts)
-    reconciler = Reconciler(load())
+    reconciler = Reconciler(load(), Outside())
     reconciler.note(reconciler.configure(reconciler.look().configuration, reload=False))
     time.sleep(0.2)  # what changed within a tick of the clock is looked at once more
     resync = seconds(reconciler.look)
@@ -50,7 +51,7 @@ class _FirstPass(Aside[float]):
     """One in a process that never made another; what is heard is its seconds."""
 
     def work(self) -> float:
-        reconciler = Reconciler(load())
+        reconciler = Reconciler(load(), Outside())
         started = time.perf_counter()
         reconciler.look()
         taken = time.perf_counter() - started

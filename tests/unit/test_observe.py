@@ -255,7 +255,7 @@ def test_a_script_that_goes_while_its_home_is_looked_at_is_gone(
     script.parent.mkdir(parents=True)
     script.write_text("application = None\n")
     settings = msgspec.convert({"homes": {"root": str(tmp_path)}}, Settings)
-    observer = Observer(settings, Interpreter(sys.executable, "3.11"))
+    observer = Observer(settings, Interpreter(sys.executable, "3.11"), accounts=Accounts())
     found = (Standing.FOUND, account, "files")
     monkeypatch.setattr(observer.accounts, "find", lambda *_: found)
     real = candidates.find
