@@ -1,58 +1,72 @@
-"""Puts what a pass did into the log: the same lines from the daemon and from `--once`."""
+"""Puts what passes did into the log: the same lines from the daemon and from `--once`."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from reconciler.passes import Look, Passes
 from reconciler.publish.protocol import Outcome
-from reconciler.reconcile import Look, Reconciler, changes_of
 from reconciler.report import events
 from reconciler.report.events import Event
 
 
-def _emit(log: Any, event: Event) -> None:
-    getattr(log, event.level)(event.name, **event.keys)
+class Teller:
+    """Tells the log, and what lasts only once."""
 
+    def __init__(self, log: Any) -> None:
+        self._log = log
+        self._lasting: dict[str, str | None] = {}
+        """By event: what it said last."""
+        self._has_told = False
 
-def look(
-    log: Any,
-    found: Look,
-    reconciler: Reconciler,
-    *,
-    held_before: str | None = None,
-    first: bool = False,
-) -> None:
-    """Log what steps 1 to 4 did; nothing where they did nothing, unless it was the first pass."""
-    for change in changes_of(found):
-        url = reconciler.settings.url(change.account)
-        _emit(
-            log,
-            events.of_change(
-                change.event, change.account, url, change.app, change.reason, found.took_ms
-            ),
-        )
-    withdrawn = {c.account for c in found.plan.changes if c.event == "app.withdrawn"}
-    rejected = (verdict for verdict in found.rejected if verdict.name not in withdrawn)
-    for event in events.of_rejections(rejected):
-        _emit(log, event)
-    for account, why in sorted(found.failed.items()):
-        log.error("app.failed", account=account, message=why)
-    held = found.plan.held_text
-    if held is not None and held != held_before:
-        log.error("withdrawal.held", message=held)
-    tell = log.info if found.changed or first else log.debug
-    tell("pass.done", took_ms=round(found.took_ms, 1), changes=len(changes_of(found)))
+    def look(self, found: Look, passes: Passes) -> None:
+        """Log what steps 1 to 4 did; nothing where they did nothing, unless it was the first."""
+        for change in found.done:
+            self._emit(
+                events.of_change(
+                    change.event,
+                    change.account,
+                    passes.settings.url(change.account),
+                    change.app,
+                    change.reason,
+                    found.took_ms,
+                )
+            )
+        withdrawn = {c.account for c in found.plan.changes if c.event == "app.withdrawn"}
+        for event in events.of_rejections(v for v in found.news if v.name not in withdrawn):
+            self._emit(event)
+        for account, why in sorted(found.failed.items()):
+            self._log.error("app.failed", account=account, message=why)
+        self._last("withdrawal.held", passes.held)
+        self._last("templates.broken", passes.fault)
+        self._last("generation.blocked", passes.blocked)
+        tell = self._log.info if found.has_changes or not self._has_told else self._log.debug
+        tell("pass.done", took_ms=round(found.took_ms, 1), changes=len(found.done))
+        self._has_told = True
 
+    def outcome(self, ended: Outcome | Exception) -> None:
+        """Log how a publication of configuration ended; the same trouble once."""
+        if isinstance(ended, Exception):
+            self._log.error("generation.failed", message=str(ended))
+            return
+        is_new = self._lasting.get("outcome") != ended.message or ended.message is None
+        self._lasting["outcome"] = ended.message
+        if is_new or ended.quarantined:
+            for event in events.of_outcome(
+                ending=ended.ending.value,
+                generation=ended.generation,
+                published=ended.published,
+                reloaded=ended.reloaded,
+                quarantined={name: held.why for name, held in ended.quarantined.items()},
+                message=ended.message,
+                took_ms=ended.took_ms,
+            ):
+                self._emit(event)
 
-def outcome(log: Any, ended: Outcome) -> None:
-    """Log how a publication of configuration ended."""
-    for event in events.of_outcome(
-        standing=ended.standing.value,
-        generation=ended.generation,
-        published=ended.published,
-        reloaded=ended.reloaded,
-        quarantined={name: held.why for name, held in ended.quarantined.items()},
-        message=ended.message,
-        took_ms=ended.took_ms,
-    ):
-        _emit(log, event)
+    def _last(self, event: str, message: str | None) -> None:
+        if message is not None and message != self._lasting.get(event):
+            self._log.error(event, message=message)
+        self._lasting[event] = message
+
+    def _emit(self, event: Event) -> None:
+        getattr(self._log, event.level)(event.name, **event.keys)

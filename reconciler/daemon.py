@@ -1,49 +1,73 @@
-"""Wake, coalesce, look, resync, stop: the loop around passes.
+"""The life of the daemon: receive, look, configure, tell.
 
 One thread looks (steps 1 to 4 of a pass), so that publishing an app waits for nothing but its own
-file. Another configures (5 to 9): a test, a reload and its verification take seconds. Whatever
-happens comes as a message in one queue: kernel events, signals, the end of a configuration.
+file. A job beside it configures (5 to 10): a test, a reload and its verification take seconds.
+Whatever happens comes as a message in one inbox: kernel events, signals, the end of a job.
 """
 
 from __future__ import annotations
 
 import os
 import queue
-import signal
-import threading
-import time
-from dataclasses import dataclass
+from functools import partial
+from signal import Signals
 from typing import Any
 
 from reconciler import announce
-from reconciler.agenda import Agenda, Backoff
+from reconciler.jobs import Ended, Job, Jobs
 from reconciler.observe.beneath import Unreadable
 from reconciler.outside import Outside
-from reconciler.publish.files import write
+from reconciler.passes import Look, Passes
+from reconciler.publish import files
 from reconciler.publish.lock import LockTimeoutError
-from reconciler.publish.protocol import Outcome, Standing
+from reconciler.publish.protocol import Ending, Outcome
 from reconciler.publish.render import TemplateError
-from reconciler.reconcile import Look, Reconciler
-from reconciler.settings import DEFAULT_FILE, Settings, SettingsError, load
+from reconciler.schedule import Schedule, Task
+from reconciler.settings import DEFAULT_FILE, Settings, load
 from reconciler.watch import Wake, Watch
 
-_STATUS_EVERY = 1.0
-"""Seconds between two writes of `status.json`, whose size grows with the accounts."""
 _STOP_WITHIN = 5.0
 """Seconds that a stop waits for the step in hand of a configuration."""
 
-
-@dataclass(frozen=True, slots=True)
-class _Signal:
-    number: int
+Inbox = queue.SimpleQueue["Wake | Ended | Signals"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Configured:
-    outcome: Outcome | Exception
+class Life:
+    """All that goes with one `Settings`: built whole, or not at all.
 
+    Raises (from the constructor):
+        TemplateError: the template set is missing or not usable.
+        OSError: there is no telling.
+    """
 
-_Message = Wake | _Signal | _Configured
+    def __init__(
+        self, settings: Settings, config: str | None, outside: Outside, inbox: Inbox
+    ) -> None:
+        self.settings = settings
+        self.database = frozenset(outside.accounts().files)
+        self.canary = f"{settings.state.directory}/canary/beat"
+        watched = {*self.database, settings.apache.templates}
+        watched.add(os.path.abspath(config or DEFAULT_FILE))
+        if outside.notify.beat_every is not None:
+            os.makedirs(os.path.dirname(self.canary), mode=0o700, exist_ok=True)
+            watched.add(self.canary)
+        self.passes = Passes(settings, outside)
+        self.schedule = Schedule(
+            settings.timing, outside.clock.now(), beat_every=outside.notify.beat_every
+        )
+        self.watch = Watch(
+            settings.homes.root,
+            patterns=settings.homes.scripts,
+            budget=settings.homes.watch_budget,
+            files=sorted(watched),
+            wake=inbox.put,
+        )
+        self.watch.start()
+
+    def end(self) -> None:
+        """End the watcher's threads and the helpers."""
+        self.watch.stop()
+        self.passes.close()
 
 
 class Daemon:
@@ -51,339 +75,205 @@ class Daemon:
 
     def __init__(self, config: str | None, settings: Settings, log: Any, outside: Outside) -> None:
         """`config` names the file that `settings` came from, None the default one."""
-        self._outside = outside
-        self._supervisor = outside.notify
-        self._database = frozenset(outside.accounts().files)
-        self._config = config
-        self._settings = settings
-        self._log = log
-        self._queue: queue.SimpleQueue[_Message] = queue.SimpleQueue()
-        self._stopping = False
-        self._configurer: threading.Thread | None = None
+        self._config, self._settings, self._log = config, settings, log
+        self._outside, self._supervisor = outside, outside.notify
+        self._inbox: Inbox = queue.SimpleQueue()
+        self._jobs = Jobs(self._inbox.put)
+        self._teller = announce.Teller(log)
+        self._is_stopping = self._is_ready = self._has_looked = self._has_configured = False
         self._reread_for: str | None = None
-        """Why the settings are to be read again, as soon as nothing is under way."""
-        self._reloaded_at = -86400.0
-        self._ready = False
-        self._tried_all = False
-        self._has_configured = False
-
-    def run(self) -> int:
-        """Run until a signal says stop; return the exit status."""
-        try:
-            self._begin(self._settings)
-        except TemplateError as error:
-            self._log.error("templates.unusable", message=str(error))
-            return 3
-        self._log.info("daemon.started", root=self._settings.homes.root)
-        self._supervisor.tell(STATUS="first pass")
-        while not self._stopping:
-            self._receive()
-            now = time.monotonic()
-            self._look(now)
-            self._configure(now)
-            self._write_status(now)
-            self._say_ready(now)
-            self._beat(now)
-        self._supervisor.tell(STOPPING="1")
-        self._end()
-        self._log.info("daemon.stopped")
-        return 0
+        """Why the settings are to be read again, as soon as no job is under way."""
 
     def signal(self, number: int) -> None:
         """Take a signal: HUP reads the settings again, TERM and INT stop.
 
         Any thread may call it, and a handler too: SimpleQueue.put may interrupt another put.
         """
-        self._queue.put(_Signal(number))
+        self._inbox.put(Signals(number))
 
-    # ---- beginning and ending --------------------------------------------------------------
-
-    def _begin(self, settings: Settings) -> None:
-        self._reconciler = Reconciler(settings, self._outside)
-        self._settings = settings
-        self._agenda = Agenda(settings.timing)
-        self._retries: dict[str, Backoff] = {}
-        self._reload_retry = Backoff(1.0, 30.0)
-        self._full_at = 0.0  # now: watch first, then scan
-        self._full_retry = Backoff(0.5, settings.timing.resync)
-        self._failing = False
-        self._configure_at: float | None = None
-        self._configure_again_at = 0.0
-        self._asked_at = 0.0
-        self._trouble: str | None = None
-        self._status_at: float | None = 0.0
-        self._written_at = 0.0
-        self._status_every = _STATUS_EVERY
-        self._held: str | None = None
-        self._blocked: str | None = None
-        self._first = True
-        self._canary = f"{settings.state.directory}/canary/beat"
-        self._beat_at = 0.0 if self._supervisor.beat_every else None
-        files = {
-            *self._database,
-            settings.apache.templates,
-            os.path.abspath(self._config or DEFAULT_FILE),
-        }
-        if self._beat_at is not None:
-            os.makedirs(os.path.dirname(self._canary), mode=0o700, exist_ok=True)
-            files.add(self._canary)
-        self._watch = Watch(
-            settings.homes.root,
-            patterns=settings.homes.scripts,
-            budget=settings.homes.watch_budget,
-            files=sorted(files),
-            wake=self._queue.put,
-        )
-        self._watch.start()
-
-    def _end(self) -> None:
-        self._watch.stop()
-        if self._configurer is not None:
-            self._configurer.join(_STOP_WITHIN)
-        self._status_at = 0.0
-        self._write_status(time.monotonic())
-        self._reconciler.close()
-
-    def _reread(self, why: str) -> None:
-        """Begin anew with the settings as they are; with the old ones if they are not usable."""
-        self._reread_for = None
-        before = self._reconciler
-        watch = self._watch
+    def run(self) -> int:
+        """Run until a signal says stop; return the exit status."""
         try:
-            self._begin(load(self._config))
-        except (SettingsError, TemplateError) as error:
-            self._log.error("settings.invalid", message=str(error))
-            return
-        watch.stop()
-        before.close()
-        self._log.info("settings.reread", reason=why)
+            self._life = Life(self._settings, self._config, self._outside, self._inbox)
+        except TemplateError as error:
+            self._log.error("templates.unusable", message=str(error))
+            return 3
+        self._log.info("daemon.started", root=self._settings.homes.root)
+        self._supervisor.tell(STATUS="first pass")
+        while not self._is_stopping:
+            self._receive()
+            self._reread()
+            self._do_what_is_due()
+            self._say_ready()
+        self._supervisor.tell(STOPPING="1")
+        self._jobs.join(_STOP_WITHIN)
+        self._write_status()
+        self._life.end()
+        self._log.info("daemon.stopped")
+        return 0
 
-    # ---- messages --------------------------------------------------------------------------
+    # ---- messages ------------------------------------------------------------------------------
 
     def _receive(self) -> None:
         """Wait until something happens or is due, and take in all that has happened."""
-        due = self._next_due()
+        wait = max(0.0, min(self._life.schedule.next() - self._outside.clock.now(), 86400.0))
         try:
-            timeout = None if due is None else max(0.0, due - time.monotonic())
-            message = self._queue.get(timeout=timeout)
+            message = self._inbox.get(timeout=wait)
+            while True:
+                self._take(message)
+                message = self._inbox.get_nowait()
         except queue.Empty:
             return
-        while True:
-            self._reread_for = self._take(message) or self._reread_for
-            try:
-                message = self._queue.get_nowait()
-            except queue.Empty:
-                break
-        # Not while a configuration is under way: how it ends is for those who began it.
-        if self._reread_for is not None and self._configurer is None and not self._stopping:
-            self._reread(self._reread_for)
 
-    def _next_due(self) -> float | None:
-        times = (
-            self._full_at,
-            self._agenda.next(),
-            self._configure_due,
-            self._status_at,
-            self._beat_at,
-        )
-        return min((at for at in times if at is not None), default=None)
+    def _take(self, message: Wake | Ended | Signals) -> None:
+        match message:
+            case Ended():
+                self._jobs.take(message)
+            case Wake():
+                self._woken(message)
+            case Signals.SIGHUP:
+                self._reread_for = "HUP"
+            case _:
+                self._is_stopping = True
 
-    def _take(self, message: _Message) -> str | None:
-        """Note one message; return why the settings are to be read again, if they are."""
-        if isinstance(message, _Signal):
-            if message.number == signal.SIGHUP:
-                return "HUP"
-            self._stopping = True
-        elif isinstance(message, _Configured):
-            self._configured(message.outcome)
-        else:
-            return self._woken(message)
-        return None
-
-    def _woken(self, wake: Wake) -> str | None:
-        now = time.monotonic()
-        self._agenda.wake(wake.accounts, now)
+    def _woken(self, wake: Wake) -> None:
+        life, now = self._life, self._outside.clock.now()
+        life.schedule.woken(wake.accounts, now)
         if wake.everything is not None:
             event = "watch.overflow" if wake.everything == "overflow" else "watch.resync"
             self._log.warning(event, reason=wake.everything)
-            self._full_at = min(self._full_at, now)
-        if wake.files & self._database:
-            self._agenda.wake([""], now)  # nobody's name: the database itself is looked at
-        if self._canary in wake.files:
+            life.schedule.alarmed(now)
+        if wake.files & life.database:
+            life.schedule.woken([""], now)  # nobody's name: the database itself is looked at
+        if life.canary in wake.files:
             # A loop that goes round with a deaf watcher would ping for ever.
             self._supervisor.tell(WATCHDOG="1")
-        others = wake.files - self._database - {self._canary}
-        return f"{', '.join(sorted(others))} changed" if others else None
+        others = wake.files - life.database - {life.canary}
+        if others:
+            self._reread_for = f"{', '.join(sorted(others))} changed"
 
-    # ---- looking ---------------------------------------------------------------------------
-
-    def _look(self, now: float) -> None:
-        names: set[str] | None = None
-        if self._full_at > now:
-            names = self._agenda.take(now)
-            if not names:
-                return
-        self._tried_all |= names is None
-        try:
-            found = self._reconciler.look(
-                None if names is None else names - {""}, grace=self._settings.timing.grace
-            )
-        except (Unreadable, LockTimeoutError, OSError, TemplateError) as error:
-            self._failed(names, now, str(error))
+    def _reread(self) -> None:
+        """Begin a new life with the settings as they are; whatever that raises, the old goes on."""
+        # Not while a job is under way: how it ends is for those who began it.
+        if self._reread_for is None or self._jobs.running or self._is_stopping:
             return
+        why, self._reread_for = self._reread_for, None
+        try:
+            life = Life(load(self._config), self._config, self._outside, self._inbox)
+        except Exception as error:  # noqa: BLE001
+            self._log.error("settings.invalid", message=str(error))
+            return
+        self._life.end()
+        self._life = life
+        self._log.info("settings.reread", reason=why)
+
+    # ---- what is due ---------------------------------------------------------------------------
+
+    def _do_what_is_due(self) -> None:
+        due = self._life.schedule.take(self._outside.clock.now())
+        if Task.EVERYONE in due.tasks or due.names:
+            self._look(None if Task.EVERYONE in due.tasks else due.names - {""})
+        if Task.CONFIGURE in due.tasks:
+            self._configure()
+        if Task.STATUS in due.tasks:
+            self._write_status()
+        if Task.BEAT in due.tasks:
+            self._beat()
+
+    def _look(self, names: Any) -> None:
+        life, clock = self._life, self._outside.clock
+        everyone = names is None
+        try:
+            found = life.passes.look(names, grace=life.settings.timing.grace)
+        except (Unreadable, LockTimeoutError, OSError, TemplateError) as error:
+            self._log.error("pass.failed", message=str(error))
+            life.schedule.look_failed(everyone=everyone, now=clock.now())
         except Exception:  # noqa: BLE001  whatever it is, the next try may do, and this one is told
             self._log.exception("pass.failed")
-            self._failed(names, now, None)
-            return
-        if names is None:
-            self._agenda.taken_all(now)
-            self._failing = False
-            self._full_retry.reset()
-            self._full_at = time.monotonic() + self._settings.timing.resync
+            life.schedule.look_failed(everyone=everyone, now=clock.now())
+        else:
+            self._looked(found, everyone=everyone)
+        self._has_looked |= everyone
+
+    def _looked(self, found: Look, *, everyone: bool) -> None:
+        life, now = self._life, self._outside.clock.now()
+        self._teller.look(found, life.passes)
+        life.schedule.looked(
+            everyone=everyone,
+            looked=found.looked,
+            unsettled=found.unsettled,
+            rechecks=found.rechecks,
+            now=now,
+        )
+        if found.has_changes or found.told:
+            life.schedule.told(now)
+        if found.wanted is not None or life.passes.unverified:
+            life.schedule.wanted(now)
+        if everyone:
             self._tidy()
-        self._looked(found)
-
-    def _failed(self, names: set[str] | None, now: float, message: str | None) -> None:
-        """Look again, and at all: a pass that ended half-way may have left anything undone."""
-        if message is not None:
-            self._log.error("pass.failed", message=message)
-        if names is None or not self._failing:
-            self._failing = True
-            self._full_at = now + self._full_retry.delay()
-
-    def _looked(self, found: Look) -> None:
-        announce.look(self._log, found, self._reconciler, held_before=self._held, first=self._first)
-        self._first = False
-        now = time.monotonic()
-        if self._reconciler.blocked_text not in {None, self._blocked}:
-            self._log.error("generation.blocked", message=self._reconciler.blocked_text)
-        self._held, self._blocked = found.plan.held_text, self._reconciler.blocked_text
-        for name, at in found.rechecks.items():
-            self._agenda.remind([name], at)
-        most = self._settings.timing.resync
-        for name in found.looked - found.retry:
-            self._retries.pop(name, None)
-        for name in found.looked & found.retry:
-            backoff = self._retries.setdefault(name, Backoff(0.5, most))
-            self._agenda.remind([name], now + backoff.delay())
-        if found.changed or found.told:
-            self._status_at = max(now, self._written_at + self._status_every)
-        if found.configuration is not None:
-            self._ask(now)
-        elif self._configure_at is None and self._reconciler.unverified:
-            self._configure_at = now
 
     def _tidy(self) -> None:
-        self._reconciler.get_ready()
+        self._life.passes.get_ready()
         try:
-            if self._configurer is None:  # what it is writing would look like a crash's leftover
-                self._reconciler.prune()
+            self._life.passes.tidy()
         except (OSError, LockTimeoutError) as error:
             self._log.warning("prune.failed", message=str(error))
-        refused = self._watch.refused()
+        refused = self._life.watch.refused()
         if refused:
             self._log.warning(
                 "watch.degraded",
                 message=f"the kernel refused {refused} watches: changes there are seen only every "
-                f"{self._settings.timing.resync:g} s",
+                f"{self._life.settings.timing.resync:g} s",
                 fix="sysctl fs.inotify.max_user_watches=1048576",
             )
 
-    # ---- configuring -----------------------------------------------------------------------
+    def _configure(self) -> None:
+        passes = self._life.passes
+        work = partial(passes.configure, passes.wanted())
+        self._jobs.start(Job("configure", work, self._configured))
 
-    def _ask(self, now: float) -> None:
-        """Have the configuration published: soon, with what else comes, and not too often."""
-        timing = self._settings.timing
-        if self._configure_at is None:
-            self._asked_at = now
-        self._configure_at = min(now + timing.quiet, self._asked_at + timing.max_wait)
-
-    @property
-    def _configure_due(self) -> float | None:
-        if self._configure_at is None or self._configurer is not None:
-            return None
-        # A reload is a cost that everybody pays: twenty times as long without as with.
-        pause = max(self._settings.timing.reload_interval, 20 * self._reconciler.stall)
-        return max(self._configure_at, self._reloaded_at + pause, self._configure_again_at)
-
-    def _configure(self, now: float) -> None:
-        due = self._configure_due
-        if due is None or due > now:
-            return
-        self._configure_at = None
-        wanted = self._reconciler.wanted()
-        if wanted is None and not self._reconciler.unverified:
-            return
-        reconciler = self._reconciler
-
-        def work() -> None:
-            ended: Outcome | Exception
-            try:
-                ended = reconciler.configure(wanted)
-            except Exception as error:  # noqa: BLE001  a thread has nobody else to tell
-                ended = error
-            self._queue.put(_Configured(ended))
-
-        self._configurer = threading.Thread(target=work, name="configure", daemon=True)
-        self._configurer.start()
-
-    def _configured(self, outcome: Outcome | Exception) -> None:
-        self._configurer = None
+    def _configured(self, ended: Outcome | Exception) -> None:
+        life, now = self._life, self._outside.clock.now()
         self._has_configured = True
-        now = time.monotonic()
-        self._status_at = max(now, self._written_at + self._status_every)
-        if isinstance(outcome, Exception):
-            self._log.error("generation.failed", message=str(outcome))
-            self._configure_at = self._configure_again_at = now + self._reload_retry.delay()
-            return
-        if outcome.message is None or outcome.message != self._trouble:
-            announce.outcome(self._log, outcome)  # the same trouble is told once
-        self._trouble = outcome.message
-        try:
-            self._agenda.remind(self._reconciler.note(outcome), now)
-        except (OSError, LockTimeoutError) as error:  # it is written with the next one
-            self._log.error("ledger.failed", message=str(error))
-        if outcome.reloaded:
-            self._reloaded_at = now
-        if outcome.standing is Standing.CONVERGED:
-            self._reload_retry.reset()
-        else:
-            self._configure_at = self._configure_again_at = now + self._reload_retry.delay()
+        self._teller.outcome(ended)
+        life.schedule.configured(
+            converged=isinstance(ended, Outcome) and ended.ending is Ending.CONVERGED,
+            not_before=life.passes.not_before,
+            now=now,
+        )
+        life.schedule.told(now)
+        if isinstance(ended, Outcome):
+            life.schedule.woken(ended.quarantined, now)
+            if ended.ending is Ending.OVERTAKEN:
+                life.schedule.alarmed(now)
 
-    def _say_ready(self, now: float) -> None:
+    def _write_status(self) -> None:
+        schedule, clock = self._life.schedule, self._outside.clock
+        started = clock.now()
+        try:
+            self._life.passes.write_status()
+            schedule.wrote(took=clock.now() - started, now=clock.now())
+            self._supervisor.tell(STATUS=self._life.passes.summary)
+        except OSError as error:
+            self._log.error("status.failed", message=f"{error.strerror}: {error.filename}")
+            schedule.write_failed(clock.now())
+
+    def _beat(self) -> None:
+        try:
+            files.write(self._life.canary, b"", durable=False)
+        except OSError as error:  # a full disk: the watchdog decides whether that is the end
+            self._log.error("canary.failed", message=f"{error.strerror}: {error.filename}")
+
+    def _say_ready(self) -> None:
         """Say so once everyone was looked at, and what that asks of Apache was tried.
 
         Whoever is ordered after us finds what is published up to date. Where it cannot be done, as
         with homes that do not answer or a stopped Apache, to have tried is all that can be waited
         for: it is tried again, and a start that fails would mend nothing.
         """
-        quiet = self._configure_at is None and self._configurer is None
-        if self._ready or not self._tried_all or not (quiet or self._has_configured):
+        is_quiet = not self._life.schedule.is_configuring
+        if self._is_ready or not self._has_looked or not (is_quiet or self._has_configured):
             return
-        self._ready = True
-        self._status_at = now
-        self._write_status(now)
+        self._is_ready = True
+        self._write_status()
         self._supervisor.tell(READY="1")
-
-    def _beat(self, now: float) -> None:
-        if self._beat_at is None or self._beat_at > now or self._supervisor.beat_every is None:
-            return
-        self._beat_at = now + self._supervisor.beat_every
-        try:
-            write(self._canary, b"", durable=False)
-        except OSError as error:  # a full disk: the watchdog decides whether that is the end
-            self._log.error("canary.failed", message=f"{error.strerror}: {error.filename}")
-
-    def _write_status(self, now: float) -> None:
-        if self._status_at is None or self._status_at > now:
-            return
-        self._status_at = None
-        try:
-            self._reconciler.write_status()
-            self._written_at = time.monotonic()
-            # With ten thousand accounts it takes a fifth of a second: no more of that than 5 %.
-            self._status_every = max(_STATUS_EVERY, 20 * (self._written_at - now))
-            self._supervisor.tell(STATUS=self._reconciler.summary)
-        except OSError as error:
-            self._log.error("status.failed", message=f"{error.strerror}: {error.filename}")
-            self._status_at = now + 10 * _STATUS_EVERY

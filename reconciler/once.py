@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from enum import IntEnum
 from typing import Any
 
-from reconciler import announce
+from reconciler.announce import Teller
 from reconciler.observe.beneath import Unreadable
 from reconciler.outside import Outside
-from reconciler.publish.configuration import FILES
+from reconciler.passes import Passes
+from reconciler.publish.configuration import FILES, Configuration
 from reconciler.publish.lock import LockTimeoutError
-from reconciler.publish.protocol import Outcome, Standing
+from reconciler.publish.protocol import Ending, Outcome
 from reconciler.publish.render import TemplateError
-from reconciler.reconcile import Look, Reconciler
 from reconciler.settings import Settings
 
 
@@ -31,11 +31,14 @@ class Exit(IntEnum):
 
 
 _OF = {
-    Standing.CONVERGED: Exit.CONVERGED,
-    Standing.REFUSED_BY_TEST: Exit.CONFIG_TEST,
-    Standing.NOT_RELOADED: Exit.NOT_SERVED,
-    Standing.PUT_BACK: Exit.NOT_SERVED,
+    Ending.CONVERGED: Exit.CONVERGED,
+    Ending.REFUSED_BY_TEST: Exit.CONFIG_TEST,
+    Ending.NOT_RELOADED: Exit.NOT_SERVED,
+    Ending.PUT_BACK: Exit.NOT_SERVED,
+    Ending.OVERTAKEN: Exit.LOCKED,
 }
+_TRIES = 3
+"""Looks in a row that a daemon's configuration may overtake."""
 
 
 def run(
@@ -46,14 +49,10 @@ def run(
     Raises:
         OSError: the state directory cannot be written.
     """
+    passes = None
     try:
-        reconciler = Reconciler(settings, outside)
-    except TemplateError as error:
-        log.error("templates.unusable", message=str(error))
-        return Exit.CONFIG_TEST
-    try:
-        with reconciler.exclusively():  # the steps of one pass, with nobody between them
-            return _pass(reconciler, log, reload=reload, force=force)
+        passes = Passes(settings, outside)
+        return _pass(passes, Teller(log), reload=reload, force=force)
     except LockTimeoutError as error:
         log.error("pass.locked_out", message=str(error))
         return Exit.LOCKED
@@ -64,25 +63,31 @@ def run(
         log.error("homes.unreadable", message=str(error))
         return Exit.UNEXPECTED
     finally:
-        reconciler.close()
+        if passes is not None:
+            passes.close()
 
 
-def _pass(reconciler: Reconciler, log: Any, *, reload: bool, force: bool) -> Exit:
-    found = reconciler.look(force=force, drop_unresolved=not reload)
-    announce.look(log, found, reconciler)
-    ended = Outcome(Standing.CONVERGED, reconciler.generations.current())
-    if reload or found.configuration is not None:
-        ended = reconciler.configure(found.configuration, reload=reload)
-        announce.outcome(log, ended)
-        again = reconciler.note(ended)
-        if again:
-            announce.look(log, reconciler.look(again, force=force), reconciler)
-    reconciler.prune()
-    reconciler.write_status()
-    status = _OF[ended.standing]
+def _pass(passes: Passes, teller: Teller, *, reload: bool, force: bool) -> Exit:
+    for _ in range(_TRIES):
+        found = passes.look(force=force, drop_unresolved=not reload)
+        teller.look(found, passes)
+        ended = Outcome(Ending.CONVERGED, passes.generations.current())
+        if reload or found.wanted is not None:
+            ended = passes.configure(found.wanted, reload=reload)
+            teller.outcome(ended)
+        if ended.ending is not Ending.OVERTAKEN:
+            break
+    if ended.quarantined:
+        again = passes.look(ended.quarantined, force=force, drop_unresolved=not reload)
+        teller.look(again, passes)
+    passes.tidy()
+    passes.write_status()
+    status = _OF[ended.ending]
+    if status is Exit.CONVERGED and passes.fault is not None:
+        return Exit.CONFIG_TEST
     if status is Exit.CONVERGED and found.failed:
         return Exit.UNEXPECTED
-    return Exit.HELD if status is Exit.CONVERGED and reconciler.held else status
+    return Exit.HELD if status is Exit.CONVERGED and passes.waits else status
 
 
 def preview(settings: Settings, outside: Outside) -> Iterator[str]:
@@ -91,26 +96,25 @@ def preview(settings: Settings, outside: Outside) -> Iterator[str]:
     Raises:
         TemplateError, Unreadable: there is no telling.
     """
-    reconciler = Reconciler(settings, outside)
+    passes = Passes(settings, outside)
     try:
-        found = reconciler.look(dry_run=True)
-        yield from _diff(reconciler, found)
+        found = passes.look(dry_run=True)
+        if found.wanted is not None:
+            yield from _diff(passes, found.wanted.configuration)
         for change in found.plan.changes:
             script = change.app.script if change.app else change.reason and change.reason.message
             yield f"{change.event} {change.account} {script or 'gone'}"
         if found.plan.held_text is not None:
             yield found.plan.held_text
     finally:
-        reconciler.close()
+        passes.close()
 
 
-def _diff(reconciler: Reconciler, found: Look) -> Iterator[str]:
-    if found.configuration is None:
-        return
-    current = reconciler.generations.current()
-    published = None if current is None else reconciler.generations.read(current)
+def _diff(passes: Passes, wanted: Configuration) -> Iterator[str]:
+    current = passes.generations.current()
+    published = None if current is None else passes.generations.read(current)
     before = published.files if published else {}
-    after = found.configuration.files
+    after = wanted.files
     for name in FILES:
         yield from difflib.unified_diff(
             before.get(name, b"").decode().splitlines(),

@@ -51,7 +51,6 @@ class Observer:
         self._reach = Reach(settings.apache.user)
         self._projects = projects.Projects(interpreter.version, self._reach)
         self._sources: dict[bytes, Source] = {}
-        self._seen: dict[str, tuple[Home, dict[str, Stamp]]] = {}
         self.accounts = accounts
 
     def begin(self) -> None:
@@ -89,25 +88,32 @@ class Observer:
         """Whether there is an entry of that name below the root."""
         return "/" not in name and os.path.lexists(f"{self._settings.homes.root}/{name}")
 
-    def see(self, name: str, known: Mapping[str, str], served: str | None = None) -> Sighting:
+    def see(
+        self,
+        name: str,
+        known: Mapping[str, str],
+        served: str | None = None,
+        before: Seen | None = None,
+    ) -> Sighting:
         """Look at one home, and have new texts examined meanwhile: `tell` has the facts.
 
         `known` is as for `Accounts.find`; `served` is a script's path that is looked at in any
-        case, relative to the home. Whatever goes wrong is told as that home's trouble.
+        case, relative to the home; `before` is what was told the last time. Whatever goes wrong is
+        told as that home's trouble.
         """
         standing, account, origin = self.accounts.find(name, known)
         sighting = Sighting(Home(name, standing, account), origin)
         try:
-            self._look(sighting, served)
+            self._look(sighting, served, before)
             if sighting.texts:
                 self._parser.foresee(next(iter(sighting.texts.values())))
         except Exception as error:  # noqa: BLE001  it is that home's trouble, and nobody else's
             sighting.home = replace(sighting.home, trouble=_why(error))
         return sighting
 
-    def tell(self, sighting: Sighting) -> Home:
+    def tell(self, sighting: Sighting) -> Seen:
         """Return the facts about a home that was seen."""
-        home, tree = sighting.home, sighting.tree
+        home, tree, stamps = sighting.home, sighting.tree, sighting.stamps
         try:
             if sighting.texts:
                 until = time.monotonic() + _MAX_PARSING
@@ -116,20 +122,24 @@ class Observer:
                 )
                 home = replace(home, scripts=tuple(scripts))
             if tree is not None and home.trouble is None:
-                self._remember(home, tree, sighting.began)
+                stamps = _memo(home, tree, sighting.began)
         except Exception as error:  # noqa: BLE001  as above
             home = replace(home, trouble=_why(error))
-        return home
+        return Seen(home, sighting.origin, stamps)
 
-    def _look(self, sighting: Sighting, served: str | None) -> None:
+    def _look(self, sighting: Sighting, served: str | None, before: Seen | None) -> None:
         home, account = sighting.home, sighting.home.account
         descriptor = self._enter(sighting)
         if descriptor is None or account is None:
             return
         with contextlib.closing(Tree(descriptor)) as tree:
-            before, stamps = self._seen.get(home.name, (home, {}))
-            if stamps and before.account == account and tree.unchanged(stamps):
-                sighting.home = before
+            if (
+                before is not None
+                and before.memo
+                and before.home.account == account
+                and tree.unchanged(before.memo)
+            ):
+                sighting.home, sighting.stamps = before.home, before.memo
                 return
             sighting.home = replace(home, node=tree.home)  # so much counts, whatever else fails
             self._inside(sighting, account, tree, served)
@@ -151,15 +161,6 @@ class Observer:
             raise Unreadable(f"{home.name} changed while it was looked at")
         sighting.home = replace(home, node=node)
         return None
-
-    def _remember(self, home: Home, tree: Tree, began: int) -> None:
-        """Keep what was seen, if a change after it is sure to show in a stamp."""
-        self._seen.pop(home.name, None)
-        told = all(s.trouble is None and _is_told(s) for s in home.scripts)
-        # A directory that was not read could hold anything.
-        told = told and tree.all_read and not home.unseen
-        if told and tree.newest < began - _RACY_NS:
-            self._seen[home.name] = (home, tree.stamps)
 
     def _inside(self, sighting: Sighting, account: Account, tree: Tree, served: str | None) -> None:
         own = self._settings.of(account.name)
@@ -257,6 +258,17 @@ class Observer:
         return replace(script, source=source)
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a look at one home has brought."""
+
+    home: Home
+    origin: str | None
+    """Where its account was found."""
+    memo: Mapping[str, Stamp]
+    """What makes the next look cheap, and says nothing to anybody else; empty: look at it all."""
+
+
 @dataclass(slots=True)
 class Sighting:
     """A home as it was seen, its new texts not yet examined."""
@@ -268,6 +280,8 @@ class Sighting:
     """When the look at it began: what changes later may not show in a stamp of before."""
     texts: dict[str, bytes] = field(default_factory=dict)
     """New texts, at most `_MAX_PARSED`, by their scripts' paths."""
+    stamps: Mapping[str, Stamp] = field(default_factory=dict)
+    """Those of before, where nothing has changed since."""
     tree: Tree | None = None
     """What it was seen by, if it was seen as a whole; its descriptors are closed."""
 
@@ -275,6 +289,14 @@ class Sighting:
     def is_light(self) -> bool:
         """Whether it may wait, with many others, for what is under way."""
         return sum(map(len, self.texts.values())) <= select.PIPE_BUF
+
+
+def _memo(home: Home, tree: Tree, began: int) -> Mapping[str, Stamp]:
+    """Return the stamps of what was seen, if a change after it is sure to show in one of them."""
+    told = all(s.trouble is None and _is_told(s) for s in home.scripts)
+    # A directory that was not read could hold anything.
+    told = told and tree.all_read and not home.unseen
+    return tree.stamps if told and tree.newest < began - _RACY_NS else {}
 
 
 def _why(error: Exception) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,20 +13,13 @@ class LockTimeoutError(Exception):
     """Another pass held the lock for the whole time."""
 
 
-class PassLock:
-    """A lock file, held by one process at a time and shared by the threads of that process.
-
-    A daemon publishes apps while its other thread reloads: the two write different things.
-    The kernel gives it back when the process ends, however it ends.
-    """
+class Lock:
+    """A lock file, held by one thread at a time."""
 
     def __init__(self, path: str, *, timeout: float) -> None:
         """`timeout` is in seconds."""
         self._path = path
         self._timeout = timeout
-        self._mutex = threading.Lock()
-        self._holders = 0
-        self._fd = -1
 
     @contextmanager
     def hold(self) -> Iterator[None]:
@@ -36,17 +28,11 @@ class PassLock:
         Raises:
             LockTimeoutError: it was not to be had in time.
         """
-        with self._mutex:
-            if self._holders == 0:
-                self._fd = _acquire(self._path, self._timeout)
-            self._holders += 1
+        fd = _acquire(self._path, self._timeout)
         try:
             yield
         finally:
-            with self._mutex:
-                self._holders -= 1
-                if self._holders == 0:
-                    os.close(self._fd)
+            os.close(fd)
 
 
 def _acquire(path: str, timeout: float) -> int:

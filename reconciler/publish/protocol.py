@@ -13,22 +13,27 @@ a tested generation that the ledger does not call verified, and `converge` goes 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from reconciler.publish import configuration
+import msgspec
+
+from reconciler.clock import Clock
+from reconciler.publish import configuration, files
 from reconciler.publish.apache import Server, Sight, TestUnavailableError
 from reconciler.publish.command import CommandError
 from reconciler.publish.configuration import Configuration
 from reconciler.publish.generations import Generations
 from reconciler.publish.ledger import Ledger, Quarantine
+from reconciler.publish.lock import Lock
+from reconciler.settings import Settings
 
 _MAX_TESTS = 64
 """Configuration tests in one search: three accounts at fault of a thousand take about 40."""
 
 
-class Standing(Enum):
+class Ending(Enum):
     """How a publication of configuration ended."""
 
     CONVERGED = "converged"
@@ -36,6 +41,8 @@ class Standing(Enum):
     """The last good generation stays; nobody can be blamed."""
     NOT_RELOADED = "not-reloaded"
     """`current` is tested, and Apache was not seen to serve it: to be tried again."""
+    OVERTAKEN = "overtaken"
+    """Another configuration is current than when this one was made: look again."""
     PUT_BACK = "put-back"
     """Apache took it and served something else; the last verified generation is current."""
 
@@ -44,7 +51,7 @@ class Standing(Enum):
 class Outcome:
     """What became of it."""
 
-    standing: Standing
+    ending: Ending
     generation: int | None
     published: bool = False
     """A new generation is current."""
@@ -54,8 +61,15 @@ class Outcome:
     message: str | None = None
     """What went wrong, when it did."""
     took_ms: float = 0.0
-    ledger: Ledger | None = None
-    """The ledger as it is to be from now on, where it was handed in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What ought to be current."""
+
+    configuration: Configuration
+    left_out: Mapping[str, Quarantine]
+    over: int | None
 
 
 class Publisher:
@@ -63,17 +77,47 @@ class Publisher:
 
     def __init__(
         self,
-        generations: Generations,
+        settings: Settings,
         server: Server,
         *,
-        timeout: float,
-        resolved: Callable[[Iterable[str]], Set[str]],
+        clock: Clock,
+        resolved: Callable[[Iterable[str]], Mapping[str, tuple[int, int]]],
     ) -> None:
-        """`resolved` tells which accounts are in the database now."""
-        self._generations = generations
+        self._settings = settings
+        self._clock = clock
+        self._generations = Generations(settings.state.directory)
         self._server = server
-        self._timeout = timeout
+        self._timeout = settings.apache.timeout
         self._resolved = resolved
+        self._lock = Lock(f"{settings.state.directory}/server.lock", timeout=self._timeout)
+        self._path = f"{settings.state.directory}/server.json"
+        self._reloaded = -86400.0
+
+    @property
+    def notes(self) -> Ledger:
+        data = files.read(self._path, limit=1 << 24) or b"{}"
+        return msgspec.json.decode(data, type=Ledger)
+
+    @property
+    def not_before(self) -> float:
+        return self._reloaded + max(self._settings.timing.reload_interval, 20 * self.notes.stall)
+
+    def configure(self, wanted: Wanted | None, *, reload: bool = True) -> Outcome:
+        with self._lock.hold():
+            ledger = self.notes
+            if wanted is None:
+                outcome = self.converge(ledger)
+            elif wanted.over != self._generations.current():
+                return Outcome(Ending.OVERTAKEN, self._generations.current())
+            else:
+                outcome = self.publish(wanted.configuration, ledger, reload=reload)
+                ledger.quarantined = {**wanted.left_out, **outcome.quarantined}
+            if outcome.reloaded:
+                self._reloaded = self._clock.now()
+            files.write(self._path, msgspec.json.encode(ledger), mode=0o600, durable=False)
+            spare = frozenset() if ledger.verified is None else frozenset({ledger.verified})
+            self._generations.prune(keep=self._settings.state.keep_generations, spare=spare)
+            return outcome
 
     def is_current(self, wanted: Configuration) -> bool:
         """Whether `current` already says just this."""
@@ -94,7 +138,7 @@ class Publisher:
         started = time.monotonic()
         if self.is_refused(wanted, ledger):
             return Outcome(
-                Standing.PUT_BACK,
+                Ending.PUT_BACK,
                 self._generations.current(),
                 message="this configuration was refused before, and nothing has changed since",
             )
@@ -114,15 +158,15 @@ class Publisher:
         if tested is not wanted:
             if self.is_current(tested):
                 return Outcome(
-                    Standing.CONVERGED, self._generations.current(), quarantined=quarantined
+                    Ending.CONVERGED, self._generations.current(), quarantined=quarantined
                 )
             number = self._generations.create(tested)
         self._generations.switch(number)  # 7
         outcome = self._serve(number, tested.digest, ledger) if reload else self._done(started)
         return Outcome(
-            outcome.standing,
+            outcome.ending,
             outcome.generation,
-            published=outcome.standing is not Standing.PUT_BACK,
+            published=outcome.ending is not Ending.PUT_BACK,
             reloaded=outcome.reloaded,
             quarantined=quarantined,
             message=outcome.message,
@@ -149,7 +193,7 @@ class Publisher:
         try:
             self._server.reload()  # 8
         except CommandError as error:
-            return Outcome(Standing.NOT_RELOADED, number, message=f"reload failed: {error}")
+            return Outcome(Ending.NOT_RELOADED, number, message=f"reload failed: {error}")
         started = time.monotonic()  # the command's own configuration test stalls nobody
         ledger.seen = None
         allow = max(self._timeout, 5 * ledger.stall)
@@ -158,10 +202,10 @@ class Publisher:
             ledger.stall = time.monotonic() - started
             ledger.verified = ledger.seen = number
             ledger.refused = None
-            return Outcome(Standing.CONVERGED, number, reloaded=True, took_ms=ledger.stall * 1e3)
+            return Outcome(Ending.CONVERGED, number, reloaded=True, took_ms=ledger.stall * 1e3)
         if sight is Sight.SILENT and self._server.running():
             message = f"Apache runs, and did not answer within {allow:g} s"
-            return Outcome(Standing.NOT_RELOADED, number, reloaded=True, message=message)
+            return Outcome(Ending.NOT_RELOADED, number, reloaded=True, message=message)
         return self._put_back(number, digest, ledger, sight)
 
     def _put_back(self, number: int, refused: str, ledger: Ledger, sight: Sight) -> Outcome:
@@ -193,7 +237,7 @@ class Publisher:
                 seen = self._server.await_sight(good.digest, allow=self._timeout)
                 ledger.seen = back if seen is Sight.SERVED else None
                 ledger.verified = back if seen is Sight.SERVED else ledger.verified
-        return Outcome(Standing.PUT_BACK, back, reloaded=True, message=message)
+        return Outcome(Ending.PUT_BACK, back, reloaded=True, message=message)
 
     def _test(
         self, number: int, wanted: Configuration
@@ -261,12 +305,12 @@ class Publisher:
             self._generations.discard(number)
 
     def _refused(self, fault: str) -> Outcome:
-        return Outcome(Standing.REFUSED_BY_TEST, self._generations.current(), message=fault)
+        return Outcome(Ending.REFUSED_BY_TEST, self._generations.current(), message=fault)
 
     @staticmethod
     def _stopped(number: int) -> Outcome:
-        return Outcome(Standing.NOT_RELOADED, number, message="Apache is not running")
+        return Outcome(Ending.NOT_RELOADED, number, message="Apache is not running")
 
     def _done(self, started: float) -> Outcome:
         took = (time.monotonic() - started) * 1e3
-        return Outcome(Standing.CONVERGED, self._generations.current(), took_ms=took)
+        return Outcome(Ending.CONVERGED, self._generations.current(), took_ms=took)

@@ -15,8 +15,7 @@ import jinja2
 import msgspec
 
 from reconciler.model import Account, App
-from reconciler.publish.apache import Server
-from reconciler.publish.configuration import BLANK_DIGEST, FILES, Configuration, Stanza
+from reconciler.publish.configuration import FILES, Configuration, Stanza
 from reconciler.settings import Settings
 
 _ALLOW = {
@@ -130,17 +129,14 @@ class Templates:
         except Exception as error:
             raise TemplateError(f"{self._directory}: {error}") from error
 
-    def configuration(self, stanzas: Mapping[str, Stanza], server: Server) -> Configuration:
+    def configuration(self, stanzas: Mapping[str, Stanza], marker: str) -> Configuration:
         """Return the whole text.
 
         Raises:
             TemplateError: a head does not render.
         """
         try:
-            head = tuple(
-                "" if t is None else t.render(marker=server.marker(BLANK_DIGEST))
-                for t in self._heads
-            )
+            head = tuple("" if t is None else t.render(marker=marker) for t in self._heads)
         except Exception as error:
             raise TemplateError(f"{self._directory}: {error}") from error
         return Configuration(head, dict(stanzas))

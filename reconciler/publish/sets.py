@@ -17,6 +17,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Set
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -29,7 +30,17 @@ _LIMIT = 64 * 1024  # an app.json is a few hundred bytes; paths are at most 4 Ki
 
 
 Stamps = tuple[files.Stamp | None, files.Stamp | None]
-"""Those of a set's `app.json` and `app.wsgi`."""
+"""Those of a set's `app.json` and `app.wsgi`: they differ where somebody has damaged it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What an account's link points to, as it was read."""
+
+    app: App
+    name: str
+    """The set's."""
+    stamps: Stamps
 
 
 @cache
@@ -43,52 +54,41 @@ def set_name(app: App) -> str:
     return hashlib.sha256(bootstrap() + msgspec.json.encode(app)).hexdigest()[:24]
 
 
-def _name_of(app: App | None) -> str | None:
-    return None if app is None else set_name(app)
-
-
 class Sets:
     """The sets and links below one state directory."""
 
     def __init__(self, state: str) -> None:
         self._sets = f"{state}/sets"
         self._apps = f"{state}/apps"
-        self._known: dict[tuple[str, str], tuple[App, Stamps]] = {}
 
     def prepare(self) -> None:
         """Make the directories; every pass may call it."""
         for path in (self._sets, self._apps):
             os.makedirs(path, mode=0o755, exist_ok=True)
 
-    def served(self, account: str) -> App | None:
-        """Return what the account's link points to; None where it is absent or not whole."""
+    def names(self) -> list[str]:
+        """Return every account that has a link."""
+        try:
+            return [name for name in os.listdir(self._apps) if not files.is_leftover(name)]
+        except FileNotFoundError:
+            return []
+
+    def served(self, account: str, before: Live | None = None) -> Live | None:
+        """Return what the account's link points to; None where it is absent or not whole.
+
+        `before` is what was read the last time: it is read again where something differs.
+        """
         target = files.target(f"{self._apps}/{account}")
         if target is None:
             return None
         name = os.path.basename(target)
         stamps = self._stamps(account, name)
-        app, before = self._known.get((account, name), (None, None))
-        if app is None or before != stamps or None in stamps:
-            app = self._read(account, name)
-            if app is not None:
-                self._known[account, name] = app, stamps
-        return app
+        if before is not None and (before.name, before.stamps) == (name, stamps):
+            return before
+        app = None if None in stamps else self._read(account, name)
+        return None if app is None else Live(app, name, stamps)
 
-    def _stamps(self, account: str, name: str) -> Stamps:
-        """Return what differs where somebody has damaged a set."""
-        where = f"{self._sets}/{account}/{name}"
-        return files.stamp(f"{where}/app.json"), files.stamp(f"{where}/app.wsgi")
-
-    def everyone_served(self) -> dict[str, App]:
-        """Return what every link points to."""
-        try:
-            names = os.listdir(self._apps)
-        except FileNotFoundError:
-            return {}
-        found = {name: self.served(name) for name in names if not files.is_leftover(name)}
-        return {name: app for name, app in found.items() if app is not None}
-
-    def publish(self, app: App, *, before: App | None = None) -> None:
+    def publish(self, app: App, before: Live | None = None) -> Live:
         """Write the app's set if there is none, and point the account's link at it.
 
         Of the account's other sets only that of `before` stays, which may be being read.
@@ -108,15 +108,15 @@ class Sets:
         else:
             stamps = self._stamps(app.account, name)
         files.link(f"../sets/{app.account}/{name}", f"{self._apps}/{app.account}")
-        self._known[app.account, name] = app, stamps
         if not is_first:
-            self._keep(app.account, {name, _name_of(before)})
+            self._keep(app.account, {name, None if before is None else before.name})
+        return Live(app, name, stamps)
 
-    def withdraw(self, account: str, *, before: App | None = None) -> None:
+    def withdraw(self, account: str, before: Live | None = None) -> None:
         """Take the account's link away. Its URL is answered by its page from the next request."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(f"{self._apps}/{account}")
-        self._keep(account, {_name_of(before)})
+        self._keep(account, {None if before is None else before.name})
 
     def prune(self, account: str) -> None:
         """Remove the account's sets but the one in use."""
@@ -131,7 +131,6 @@ class Sets:
         for name in names:
             if name not in keep:
                 shutil.rmtree(f"{home}/{name}", ignore_errors=True)
-                self._known.pop((account, name), None)
         if keep <= {None, ""}:
             with contextlib.suppress(OSError):
                 os.rmdir(home)
@@ -142,6 +141,10 @@ class Sets:
             files.remove_leftovers(directory)
         for account in os.listdir(self._sets):
             self.prune(account)
+
+    def _stamps(self, account: str, name: str) -> Stamps:
+        where = f"{self._sets}/{account}/{name}"
+        return files.stamp(f"{where}/app.json"), files.stamp(f"{where}/app.wsgi")
 
     def _read(self, account: str, name: str) -> App | None:
         where = f"{self._sets}/{account}/{name}"

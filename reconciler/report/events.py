@@ -45,7 +45,7 @@ def of_rejections(verdicts: Iterable[Verdict]) -> Iterator[Event]:
 
 def of_outcome(
     *,
-    standing: str,
+    ending: str,
     generation: int | None,
     published: bool,
     reloaded: bool,
@@ -61,15 +61,15 @@ def of_outcome(
     keys: dict[str, Any] = {"generation": generation}
     if published:
         yield Event("info", "generation.published", keys | {"took_ms": round(took_ms, 1)})
-    if standing == "converged" and reloaded:
+    if ending == "converged" and reloaded:
         yield Event("info", "apache.reloaded", keys | {"took_ms": round(took_ms, 1)})
     names = {
         "refused-by-test": "generation.refused",
         "not-reloaded": "apache.unreachable",
         "put-back": "generation.rolled_back",
     }
-    if standing in names:
-        yield Event("error", names[standing], keys | {"message": message})
+    if ending in names:
+        yield Event("error", names[ending], keys | {"message": message})
 
 
 def _words(reason: Rejection) -> dict[str, str]:

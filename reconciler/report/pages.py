@@ -5,13 +5,12 @@ Plain and complete: no script, no other file, nothing of a student's unescaped.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cache
 
 import jinja2
 
 from reconciler.model import Verdict
-from reconciler.report.status import AccountStatus, counts, printable
+from reconciler.report.status import Status, counts, printable
 from reconciler.settings import Settings
 
 
@@ -43,15 +42,7 @@ def account(verdict: Verdict, settings: Settings) -> bytes:
     ).encode()
 
 
-def dashboard(
-    accounts: Mapping[str, AccountStatus], *, generation: int | None, held: str | None, time: str
-) -> bytes:
+def dashboard(status: Status) -> bytes:
     """Return the overview of all accounts."""
     template = _environment().get_template("dashboard.html.j2")
-    return template.render(
-        accounts=[(printable(name), accounts[name]) for name in sorted(accounts)],
-        counts=counts(accounts.values()),
-        generation=generation,
-        held=held,
-        time=time,
-    ).encode()
+    return template.render(status=status, counts=counts(status.accounts.values())).encode()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 
 import msgspec
 
@@ -56,13 +55,13 @@ def read(data: bytes) -> Status:
         return Status()
 
 
-def now_text() -> str:
-    """Return the time as the status gives it."""
-    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+def entry(
+    verdict: Verdict, before: AccountStatus | None, settings: Settings, now: str
+) -> AccountStatus:
+    """Return an account's entry; `since` is kept while state and script are the same.
 
-
-def entry(verdict: Verdict, before: AccountStatus | None, settings: Settings) -> AccountStatus:
-    """Return an account's entry; `since` is kept while state and script are the same."""
+    `now` is the time as people read it.
+    """
     app = verdict.app if verdict.state is State.SERVED else None
     script = app.script if app else None
     same = before is not None and (before.state, before.script) == (verdict.state.value, script)
@@ -72,7 +71,7 @@ def entry(verdict: Verdict, before: AccountStatus | None, settings: Settings) ->
         url=printable(f"{verdict.url}/"),
         project=app.project if app else None,
         script=script,
-        since=before.since if before is not None and same else now_text(),
+        since=before.since if before is not None and same else now,
         reason=_reason(verdict.reason),
         warnings=[r for r in map(_reason, verdict.warnings) if r is not None],
         others=[
@@ -82,12 +81,15 @@ def entry(verdict: Verdict, before: AccountStatus | None, settings: Settings) ->
     )
 
 
-def encode(
-    accounts: Mapping[str, AccountStatus], *, generation: int | None, held: str | None
-) -> bytes:
+def whole(
+    accounts: Mapping[str, AccountStatus], generation: int | None, held: str | None, now: str
+) -> Status:
+    """Return the status of everybody, in order and with names that print."""
+    return Status(generation, now, held, {printable(n): accounts[n] for n in sorted(accounts)})
+
+
+def encode(status: Status) -> bytes:
     """Return the bytes of the file."""
-    ordered = {printable(name): accounts[name] for name in sorted(accounts)}
-    status = Status(generation, now_text(), held, ordered)
     return msgspec.json.format(msgspec.json.encode(status), indent=1) + b"\n"
 
 

@@ -159,7 +159,7 @@ class World:
         """Whatever can be reached is whole, Apache can start with it, and apps are old or new."""
         files = {name: (STATE / "current" / name).read_bytes() for name in FILES}
         assert files == parse(files).files, "the digest in the files is that of the files"
-        for name in ("status.json", "ledger.json"):
+        for name in ("status.json", "accounts.json", "server.json"):
             json.loads((STATE / name).read_text())
         for app in ("alice", "bob", "carol", "erin"):
             assert self.is_whole(app)

@@ -26,7 +26,7 @@ def test_a_pass_waits_for_the_lock_and_no_longer_than_timeout(
     homes.create("alice")
     homes.bare("alice")
     STATE.mkdir(parents=True)
-    with (STATE / "lock").open("w") as lock:
+    with (STATE / "looks.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         began = time.monotonic()
         assert program.once(status=5).named("pass.locked_out")

@@ -1,4 +1,4 @@
-"""Where pages, the status and the marker lie. Their text comes from elsewhere."""
+"""What people read, and the marker: pages, overview, `status.json`. Others make their text."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ from collections.abc import Container
 from reconciler.publish import files
 
 _LIMIT = 256 * 1024 * 1024
+_PAGE = ".html"
 
 
-class PageFiles:
+class Notices:
     """Files for people, below one state directory. None of them needs to outlive a power cut."""
 
     def __init__(self, state: str) -> None:
         self._state = state
         self._home = f"{state}/pages"
-        self._known: set[str] | None = None
-        """Files that are there, as far as is known; None: not yet looked."""
 
     def prepare(self, marker: str) -> None:
         """Make the directory and the marker; every pass may call it."""
@@ -27,30 +26,40 @@ class PageFiles:
         if files.read(path, limit=1024) != marker.encode():
             files.write(path, marker.encode())
 
+    def there(self) -> frozenset[str]:
+        """Return the accounts that have a page."""
+        try:
+            names = os.listdir(self._home)
+        except FileNotFoundError:
+            return frozenset()
+        return frozenset(
+            name.removesuffix(_PAGE)
+            for name in names
+            if name.endswith(_PAGE) and not name.startswith(".")
+        )
+
     def write(self, account: str, page: bytes) -> None:
-        """Put an account's page in place, unless it is there already."""
-        path = self._path(account)
+        """Put an account's page in place, unless it is there already.
+
+        Raises:
+            OSError: the disk is full, or the name is none that a file can have.
+        """
+        path = f"{self._home}/{account}{_PAGE}"
         if files.read(path, limit=len(page)) != page:
             files.write(path, page, durable=False)
-        self._there.add(f"{account}.html")
 
     def remove(self, account: str) -> None:
-        """Take an account's page away; one that another process wrote meanwhile is `prune`'s."""
+        """Take an account's page away, if it has one."""
         with contextlib.suppress(OSError):  # a name that is no file name has no page
-            if f"{account}.html" in self._there:  # most have none
-                os.unlink(self._path(account))
-                self._there.discard(f"{account}.html")
+            os.unlink(f"{self._home}/{account}{_PAGE}")
 
     def prune(self, accounts: Container[str]) -> None:
         """Remove the pages of others, and what crashes left."""
-        self._known = None
-        for name in self._there:
-            stem, dot, kind = name.rpartition(".")
-            if kind == "html" and dot and not name.startswith(".") and stem not in accounts:
-                with contextlib.suppress(OSError):
-                    os.unlink(f"{self._home}/{name}")
-        for directory in (self._home, self._state):
-            files.remove_leftovers(directory)
+        for account in self.there():
+            if account not in accounts:
+                self.remove(account)
+        files.remove_leftovers(self._home)
+        files.remove_leftovers(self._state, of=("status.json", "accounts.json"))
 
     def read_status(self) -> bytes:
         """Return `status.json`, empty where it is absent."""
@@ -62,14 +71,4 @@ class PageFiles:
 
     def write_dashboard(self, page: bytes) -> None:
         """Put the overview in place."""
-        path = f"{self._home}/.status.html"
-        files.write(path, page, durable=False)
-
-    @property
-    def _there(self) -> set[str]:
-        if self._known is None:
-            self._known = set(os.listdir(self._home))
-        return self._known
-
-    def _path(self, account: str) -> str:
-        return f"{self._home}/{account}.html"
+        files.write(f"{self._home}/.status.html", page, durable=False)

@@ -1,0 +1,168 @@
+"""All that is known of one account between two passes: a row of frozen values, a *case*.
+
+Each column has one stage that writes it, by way of `passes.py`; no stage takes a case, so that it
+becomes nobody's god: stages take and return values. What is known of all accounts together is
+derived from the rows by one function, `Cases.file`, and can be rebuilt from them at any time.
+
+What is left to do for an account is not kept as a list of things to do: it is read from its row. A
+case is *open* from when it was judged anew until its link, its page and its entry of the status
+were seen to be as they ought to be. So a pass may end anywhere, and the next one goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Set
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from reconciler.decide.roster import Candidate, Census, Roster
+from reconciler.model import App, Standing, State, Verdict
+from reconciler.observe.homes import Seen
+from reconciler.publish.configuration import Stanza
+from reconciler.publish.phrase import Phrase
+from reconciler.publish.sets import Live
+from reconciler.report.status import AccountStatus
+from reconciler.settings import Settings
+
+
+@dataclass(slots=True, eq=False)
+class Case:
+    """One account. Only the thread that looks writes."""
+
+    name: str
+    seen: Seen | None = None
+    """observe: the home, where its account was found, and what makes the next look cheap."""
+    basis: tuple[object, ...] | None = None
+    """decide: what the verdict was made from: the same facts have the same verdict."""
+    verdict: Verdict | None = None
+    """decide: by the account's own facts alone; None: it is no account, and has no home."""
+    phrase: Phrase | None = None
+    """publish: its text in the configuration."""
+    quarantine: str | None = None
+    """publish: why Apache refuses this very text."""
+    place: int | None = None
+    """publish: its place in the queue for daemons."""
+    live: Live | None = None
+    """publish: what its link points to, as read from disk."""
+    page: bytes | None = None
+    """publish: the digest of its page; None: there is none, as far as is known."""
+    trouble: str | None = None
+    """publish: why the last change of its link could not be made."""
+    held: bool = False
+    """decide, in the plan: its withdrawal waits."""
+    told: AccountStatus | None = None
+    """report: its entry of the status, from which the log's news are told."""
+
+    @property
+    def app(self) -> App | None:
+        """What is published."""
+        return None if self.live is None else self.live.app
+
+    @property
+    def recheck_at(self) -> float | None:
+        """When to look again even if nothing happens."""
+        return None if self.verdict is None else self.verdict.recheck_at
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether a stanza may name it."""
+        return self.verdict is not None and self.verdict.account is not None
+
+    @property
+    def is_unnamed(self) -> bool:
+        """Whether the account database may not name it just now, though a stanza stands for it."""
+        standing = None if self.seen is None else self.seen.home.standing
+        return self.held or standing is Standing.UNKNOWN
+
+
+class Cases:
+    """Every case, and the few tables over all of them, which depend on the rows alone."""
+
+    def __init__(self, settings: Settings, new: type[Case] = Case) -> None:
+        self._new = new
+        self._rows: dict[str, Case] = {}
+        self._census = Census(settings)
+        self.open: set[str] = set()
+        """Who was judged anew, and is not yet seen to be as they ought to be."""
+        self.served: dict[str, App] = {}
+        """What is published of everybody: what the brake counts against."""
+        self.stanzas: dict[str, Stanza] = {}
+        """The text of everybody who has one, declared or not."""
+        self.altered = True
+        """Some text, or who is declared, is another since somebody set this to False."""
+
+    def __iter__(self) -> Iterator[Case]:
+        return iter(self._rows.values())
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._rows
+
+    @property
+    def names(self) -> Set[str]:
+        """Everybody's name."""
+        return self._rows.keys()
+
+    def row(self, name: str) -> Case:
+        """Return the case of that name, a new one where there was none."""
+        case = self._rows.get(name)
+        if case is None:
+            case = self._rows[name] = self._new(name)
+        return case
+
+    def file(self, case: Case) -> None:
+        """Bring the tables up to date with one row. Whoever changes a row calls it."""
+        name, app = case.name, case.app
+        if app is None:
+            self.served.pop(name, None)
+        else:
+            self.served[name] = app
+        text = None if case.phrase is None else case.phrase.stanza
+        if self.stanzas.get(name) is not text:
+            self.altered = True
+            if text is None:
+                del self.stanzas[name]
+            else:
+                self.stanzas[name] = text
+        self._census.note(name, _candidate(case))
+
+    def drop(self, case: Case) -> None:
+        """Forget an account."""
+        del self._rows[case.name]
+        self.open.discard(case.name)
+        self.file(self._new(case.name))
+
+    @property
+    def roster(self) -> Roster:
+        """Who is declared, and who is refused, as `enroll` last said."""
+        return self._census.roster
+
+    def enroll(self) -> set[str]:
+        """Bring the roster up to date, and open the cases that it treats otherwise than before."""
+        treated = self._census.take()
+        self.altered |= bool(treated)
+        self.open |= treated & self._rows.keys()
+        return treated
+
+    def settled(self, case: Case) -> Verdict | None:
+        """Return the verdict with what the roster adds: no stanza, no app."""
+        verdict, refusal = case.verdict, self.roster.refused.get(case.name)
+        if verdict is None or refusal is None:
+            return verdict
+        if verdict.account is None or verdict.state is State.EMPTY:
+            return verdict
+        return replace(
+            verdict, state=State.REJECTED, app=None, keep=False, reason=refusal, recheck_at=None
+        )
+
+
+def _candidate(case: Case) -> Candidate | None:
+    """Return what the roster is to know; None: no stanza may name the account.
+
+    One that is not listed any more stays for as long as it has a text, which the plan may hold.
+    """
+    phrase = case.phrase
+    if not case.is_listed and (phrase is None or phrase.stanza is None):
+        return None
+    broken = None if phrase is None else phrase.broken
+    return Candidate(case.name, case.place, quarantined=case.quarantine, broken=broken)
