@@ -199,8 +199,8 @@ class Daemon:
         life, now = self._life, self._outside.clock.now()
         self._teller.look(found, life.passes)
         life.schedule.looked(
+            found.looked,
             everyone=everyone,
-            looked=found.looked,
             unsettled=found.unsettled,
             rechecks=found.rechecks,
             now=now,

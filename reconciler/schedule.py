@@ -1,7 +1,8 @@
 """When what is due. Pure: `now` is an argument, in seconds of one clock that never jumps.
 
-One table: an entry for each account of which something is known to come, and one for each task.
-Whoever was told of what happens asks `next`, waits until then, and has `take` say what is due.
+One table: a row for each task, and one for each account for as long as something of it matters.
+Whoever knows what happened says so, by the verbs in the past tense; asks `next`, and waits until
+then; and has `take` say what is due.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ RECOVERS = 4.0
 """Looks a second by which such a burst is forgotten. A loop of `chmod o+w; chmod o-w` made 160
 lines of log in 5 s; bounded so, it makes a few a second, and its owner waits for `max_wait`."""
 LOOK_RETRY = 0.5
+"""Seconds until the first try after a look that failed; then doubled, up to `resync`."""
 CONFIGURE_RETRY, CONFIGURE_RETRY_MOST = 1.0, 30.0
-STATUS_EVERY, STATUS_SHARE, STATUS_RETRY = 1.0, 20, 10.0
-"""The status is written at most once a second, and for a twentieth of the time: with ten thousand
-accounts it takes a fifth of a second."""
+STATUS_EVERY, STATUS_RETRY = 1.0, 10.0
+STATUS_SHARE = 20
+"""The status is written for at most a twentieth of the time: of 10,000 accounts it takes 0.2 s."""
 
 
 class Task(Enum):
@@ -35,29 +37,40 @@ class Task(Enum):
 
 
 @dataclass(slots=True)
-class _Entry:
+class _Row:
     asked: float = inf
     """When it is to be done; infinity: not at all."""
     floor: float = -inf
-    """Not before that, whoever asks."""
+    """Not before that, whoever asks; infinity while it is being done beside us."""
     first: float = inf
-    """When it was first asked for, since it was last done."""
+    """When it was first asked for since it was last done."""
     last: float = -inf
     """When it was last done."""
     burst: float = 0.0
-    """How often in quick succession."""
+    """How often in quick succession, `RECOVERS` a second forgotten."""
     pause: float = 0.0
-    """Seconds until the try after the next, while it does not work; 0: it works."""
+    """Seconds that the next try waits if this one fails as well; 0 while it works."""
 
     @property
     def due(self) -> float:
         return max(self.asked, self.floor)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is known to come."""
+        return self.asked == inf and not self.pause
+
     def ask(self, at: float) -> None:
         self.asked = min(self.asked, at)
 
-    def done(self) -> None:
+    def forget(self) -> None:
+        """It is not to be done any more, or is being done."""
         self.asked = self.first = inf
+
+    def take(self, now: float) -> None:
+        self.forget()
+        self.burst = max(0.0, self.burst - RECOVERS * (now - self.last)) + 1
+        self.last = now
 
     def back_off(self, first: float, most: float) -> float:
         pause = self.pause or first
@@ -71,45 +84,47 @@ class Due:
 
     tasks: Set[Task]
     names: Set[str]
-    """Accounts to look at."""
+    """Accounts to look at; none where everyone is."""
 
 
 class Schedule:
-    """What happened, by verbs in the past tense; `next` and `take` say what follows from it."""
+    """The table, at first with everyone to be looked at, and the status to be written."""
 
     def __init__(self, timing: Timing, now: float, *, beat_every: float | None = None) -> None:
+        """`beat_every` is in seconds; None where nobody waits for a sign of life."""
         self._timing = timing
         self._beat_every = beat_every
-        self._tasks = {task: _Entry() for task in Task}
-        self._accounts: dict[str, _Entry] = {}
-        self._configuring = False
-        self._tasks[Task.EVERYONE].ask(now)
-        self._tasks[Task.STATUS].ask(now)
-        if beat_every is not None:
-            self._tasks[Task.BEAT].ask(now)
+        self._kept = max(timing.quiet, BURST / RECOVERS)
+        self._tasks = {task: _Row() for task in Task}
+        self._rows: dict[Task | str, _Row] = dict(self._tasks.items())
+        for task in Task:
+            if task is not Task.CONFIGURE and (task is not Task.BEAT or beat_every is not None):
+                self._tasks[task].ask(now)
 
     def next(self) -> float:
         """Return when something is due; infinity for never."""
-        accounts = min((entry.due for entry in self._accounts.values()), default=inf)
-        return min(accounts, *(self._due(task) for task in Task))
+        return min(row.due for row in self._rows.values())
 
     def take(self, now: float) -> Due:
-        """Return what is due; it is taken for done, but for what `look_failed` and others say."""
-        tasks = {task for task in Task if self._due(task) <= now}
-        for task in tasks:
-            self._tasks[task].done()
-        self._configuring |= Task.CONFIGURE in tasks
+        """Return what is due, and take it for done, but for what is said of it later."""
+        due = [key for key, row in self._rows.items() if row.due <= now]
+        for key in due:
+            self._rows[key].take(now)
+        for name in [k for k, row in self._rows.items() if row.is_over and isinstance(k, str)]:
+            if now - self._rows[name].last >= self._kept:  # a burst would be forgotten as well
+                del self._rows[name]
+        tasks = {key for key in due if isinstance(key, Task)}
+        if Task.CONFIGURE in tasks:
+            self._tasks[Task.CONFIGURE].floor = inf
         if Task.BEAT in tasks and self._beat_every is not None:
             self._tasks[Task.BEAT].ask(now + self._beat_every)
-        if Task.EVERYONE in tasks:
-            return Due(tasks, frozenset())
-        names = {name for name, entry in self._accounts.items() if entry.due <= now}
-        for name in names:
-            entry = self._accounts[name]
-            entry.done()
-            entry.burst = max(0.0, entry.burst - RECOVERS * (now - entry.last)) + 1
-            entry.last = now
-        return Due(tasks, names)
+        names = {key for key in due if isinstance(key, str)}
+        return Due(tasks, frozenset() if Task.EVERYONE in tasks else names)
+
+    @property
+    def entries(self) -> int:
+        """How many accounts have a row."""
+        return len(self._rows) - len(self._tasks)
 
     # ---- looks ---------------------------------------------------------------------------------
 
@@ -121,85 +136,85 @@ class Schedule:
         `max_wait`: an editor or a checkout makes many.
         """
         for name in names:
-            entry = self._accounts.setdefault(name, _Entry())
+            row = self._rows.setdefault(name, _Row())
+            row.first = min(row.first, now)
             pause = self._timing.quiet
-            if entry.burst > BURST:
+            if row.burst > BURST:
                 pause = max(pause, self._timing.max_wait)
-            entry.first = min(entry.first, now)
-            if entry.asked == inf and now - entry.last >= pause:
-                entry.asked = now
-            elif entry.asked > now:
-                entry.asked = min(now + pause, entry.first + self._timing.max_wait)
+            if row.asked == inf and now - row.last >= pause:
+                row.asked = now
+            elif row.asked > now:
+                row.asked = min(now + pause, row.first + self._timing.max_wait)
 
     def alarmed(self, now: float) -> None:
-        """What happened to whom is not known: everyone is to be looked at."""
+        """To whom something happened is not known."""
         self._tasks[Task.EVERYONE].ask(now)
 
     def looked(
         self,
+        names: Set[str],
         *,
         everyone: bool,
-        looked: Set[str],
-        unsettled: Set[str],
-        rechecks: Mapping[str, float],
+        unsettled: Set[str] = frozenset(),
+        rechecks: Mapping[str, float] | None = None,
         now: float,
     ) -> None:
-        """A look went well; at those unsettled it is to be looked soon, and later each time."""
-        if everyone:
-            self._looked_at_everyone(now)
-        for name in looked - unsettled if self._accounts else ():
-            if name in self._accounts:
-                self._accounts[name].pause = 0.0
-        for name in unsettled:
-            entry = self._accounts.setdefault(name, _Entry())
-            entry.ask(now + entry.back_off(LOOK_RETRY, self._timing.resync))
-        for name, at in rechecks.items():
-            self._accounts.setdefault(name, _Entry()).ask(at)
+        """A look at these went well.
 
-    def _looked_at_everyone(self, now: float) -> None:
-        entry = self._tasks[Task.EVERYONE]
-        entry.pause = 0.0
-        entry.ask(now + self._timing.resync)
-        # An entry ends here: only the last seconds matter of one that waits for nothing.
-        kept = max(self._timing.quiet, BURST / RECOVERS)
-        for name, entry in list(self._accounts.items()):
-            entry.done()
-            if not entry.pause and now - entry.last >= kept:
-                del self._accounts[name]
+        Args:
+            names: at whom it looked.
+            everyone: whether these are all.
+            unsettled: those of them at whom to look again soon, and later each time.
+            rechecks: at whom to look again at a certain time.
+            now: when it ended.
+        """
+        if everyone:
+            for key, row in self._rows.items():
+                if isinstance(key, str):
+                    row.forget()
+            row = self._tasks[Task.EVERYONE]
+            row.pause, row.asked = 0.0, now + self._timing.resync
+        for name in (names - unsettled) & self._rows.keys():
+            self._rows[name].pause = 0.0
+        for name in unsettled:
+            row = self._rows.setdefault(name, _Row())
+            row.ask(now + row.back_off(LOOK_RETRY, self._timing.resync))
+        for name, at in (rechecks or {}).items():
+            self._rows.setdefault(name, _Row()).ask(at)
 
     def look_failed(self, *, everyone: bool, now: float) -> None:
         """A look ended half-way, so that anything may be left undone: everyone is looked at.
 
-        Once: while that fails, it comes later each time, whatever else happens.
+        Once: while that fails as well, it comes later each time, whatever else happens.
         """
-        entry = self._tasks[Task.EVERYONE]
-        if everyone or not entry.pause:
-            entry.asked = now + entry.back_off(LOOK_RETRY, self._timing.resync)
+        row = self._tasks[Task.EVERYONE]
+        if everyone or not row.pause:
+            row.asked = now + row.back_off(LOOK_RETRY, self._timing.resync)
 
     # ---- configuring ---------------------------------------------------------------------------
 
     @property
     def is_configuring(self) -> bool:
-        """Whether a configuration is under way, or will be."""
-        return self._configuring or self._tasks[Task.CONFIGURE].asked < inf
+        """Whether a configuration is under way, or is to come."""
+        row = self._tasks[Task.CONFIGURE]
+        return row.floor == inf or row.asked < inf
 
     def wanted(self, now: float) -> None:
         """A configuration is to be published: soon, together with what else comes."""
-        entry = self._tasks[Task.CONFIGURE]
-        entry.first = min(entry.first, now)
-        entry.asked = min(now + self._timing.quiet, entry.first + self._timing.max_wait)
+        row = self._tasks[Task.CONFIGURE]
+        row.first = min(row.first, now)
+        row.asked = min(now + self._timing.quiet, row.first + self._timing.max_wait)
 
     def configured(self, *, converged: bool, not_before: float, now: float) -> None:
-        """One has ended; the next may not come before then, and is tried again unless it worked."""
-        self._configuring = False
-        entry = self._tasks[Task.CONFIGURE]
-        entry.floor = not_before
+        """One has ended, and is tried again unless it converged; none comes before `not_before`."""
+        row = self._tasks[Task.CONFIGURE]
+        row.floor = not_before
         if converged:
-            entry.pause = 0.0
+            row.pause = 0.0
         else:
-            again = now + entry.back_off(CONFIGURE_RETRY, CONFIGURE_RETRY_MOST)
-            entry.floor = max(again, not_before)
-            entry.ask(again)
+            again = now + row.back_off(CONFIGURE_RETRY, CONFIGURE_RETRY_MOST)
+            row.floor = max(again, not_before)
+            row.ask(again)
 
     # ---- the status ----------------------------------------------------------------------------
 
@@ -208,14 +223,9 @@ class Schedule:
         self._tasks[Task.STATUS].ask(now)
 
     def wrote(self, *, took: float, now: float) -> None:
-        """The status was written, which took so many seconds."""
+        """The status was written, for so many seconds."""
         self._tasks[Task.STATUS].floor = now + max(STATUS_EVERY, STATUS_SHARE * took)
 
     def write_failed(self, now: float) -> None:
-        """It could not be written."""
+        """The status could not be written."""
         self._tasks[Task.STATUS].ask(now + STATUS_RETRY)
-
-    def _due(self, task: Task) -> float:
-        if task is Task.CONFIGURE and self._configuring:
-            return inf
-        return self._tasks[task].due
