@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.unit.machine import Machine
+from tests.unit.machine import Faults, Machine
 from tests.unit.machine.machine import temporary
 
 if TYPE_CHECKING:
@@ -22,3 +22,9 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
             yield made
         finally:
             made.close()
+
+
+@pytest.fixture
+def faults(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Faults:
+    """Return the faults of the machine's state directory; none is armed."""
+    return Faults(monkeypatch, machine.state)

@@ -17,7 +17,8 @@ With a daemon, which is ended after the block, and whose log goes with a wait th
 """
 
 from tests.unit.machine.apache import Apache
+from tests.unit.machine.faults import Faults
 from tests.unit.machine.machine import Machine, Page
 from tests.unit.machine.outside import Log, Notify, Settable
 
-__all__ = ["Apache", "Log", "Machine", "Notify", "Page", "Settable"]
+__all__ = ["Apache", "Faults", "Log", "Machine", "Notify", "Page", "Settable"]

@@ -30,7 +30,9 @@ echo "$1" >> "$here/asked"
 while [ -e "$here/hold-$1" ]; do sleep 0.01; done
 if [ -e "$here/fail-$1" ]; then cat "$here/fail-$1"; exit 1; fi
 if [ "$1" = configtest ]; then
-  if found=$(grep -oFf "$here/words" "${APACHE_CONFDIR:-$here/conf}"/*.conf); then
+  read=${APACHE_CONFDIR:-$here/conf}
+  if [ ! -e "$read/apache2.conf" ]; then echo "Could not open $read/apache2.conf"; exit 1; fi
+  if found=$(grep -oFf "$here/words" "$read"/*.conf); then
     echo "Syntax error: $found"; exit 1
   fi
   echo "Syntax OK"

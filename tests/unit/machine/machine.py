@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pwd
@@ -10,10 +11,12 @@ import signal
 import tempfile
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from reconciler import once
 from reconciler.daemon import Daemon
@@ -31,6 +34,10 @@ if TYPE_CHECKING:
 
 ROOT = os.geteuid() == 0
 APPLICATION = "def application(environ, start_response):\n    return []\n"
+
+
+LOCKS = ("lock", "looks.lock")
+"""What a look locks."""
 
 
 class Page(str):
@@ -77,6 +84,17 @@ class Machine:
 
     def configure(self, **tables: dict[str, Any]) -> None:
         """Write the settings' file: what is fit for a test, with these keys of these tables."""
+        for name, table in tables.items():
+            self._tables[name] = {**self._tables.get(name, {}), **table}
+        temporary = self.config.with_suffix(".new")
+        temporary.write_text(_toml(self._whole(self._tables)))
+        temporary.rename(self.config)
+
+    def settings_with(self, **tables: dict[str, Any]) -> Settings:
+        """Return other settings for the same machine, without writing them down."""
+        return msgspec.convert(self._whole({**self._tables, **tables}), Settings)
+
+    def _whole(self, tables: dict[str, Any]) -> dict[str, Any]:
         base: dict[str, dict[str, Any]] = {
             "homes": {"root": str(self.root), "min_uid": 1000 if ROOT else 1},
             "state": {"directory": str(self.state)},
@@ -88,13 +106,7 @@ class Machine:
                 "reload_interval": 0.0,
             },
         }  # fmt: skip
-        for name, table in tables.items():
-            self._tables[name] = {**self._tables.get(name, {}), **table}
-        for name, table in self._tables.items():
-            base[name] = {**base.get(name, {}), **table}
-        temporary = self.config.with_suffix(".new")
-        temporary.write_text(_toml(base))
-        temporary.rename(self.config)
+        return {name: {**base.get(name, {}), **tables.get(name, {})} for name in {**base, **tables}}
 
     @property
     def settings(self) -> Settings:
@@ -200,9 +212,9 @@ class Machine:
             raise self.accounts_raise
         return Accounts(str(self.etc))
 
-    def once(self, **options: bool) -> Exit:
+    def once(self, settings: Settings | None = None, **options: bool) -> Exit:
         """Make one pass, as `--once` does."""
-        return once.run(self.settings, self.log, self.outside, **options)
+        return once.run(settings or self.settings, self.log, self.outside, **options)
 
     def preview(self) -> list[str]:
         """Return what `--dry-run` would print."""
@@ -224,12 +236,24 @@ class Machine:
                 self.apache.release(command)
             running.stop()
 
-    def wall(self, seconds: float) -> None:
+    @contextmanager
+    def no_looks(self) -> Iterator[None]:
+        """Hold the lock of looks meanwhile, so that what happens is looked at in one go."""
+        with ExitStack() as stack:
+            for name in LOCKS:
+                stream = stack.enter_context((self.state / name).open("ab"))
+                fcntl.flock(stream, fcntl.LOCK_EX)
+            yield
+
+    def wall(self, wrong: float) -> None:
         """Set the wall's clock, for whoever looks at it: so many seconds from the truth."""
-        self.clock.wrong = seconds
-        truth = _TIME
-        self._patch.setattr(time, "time", lambda: truth() + seconds)
-        self._patch.setattr(time, "time_ns", lambda: int((truth() + seconds) * 1e9))
+        self.clock.wrong = wrong
+        self._patch.setattr(time, "time", lambda: _TIME() + self.clock.ahead + self.clock.wrong)
+
+    def later(self, seconds: float) -> None:
+        """Let time pass."""
+        self.clock.ahead += seconds
+        self.wall(self.clock.wrong)
 
     # ---- what is to be seen ----------------------------------------------------------------
 
@@ -239,6 +263,13 @@ class Machine:
             return wait_for(condition, within, what, every=0.005)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.log!r}") from None
+
+    def stays(self, condition: Callable[[], Any], what: str = "", during: float = 0.3) -> None:
+        """See that it holds all the time, for as long as a wrong daemon would need."""
+        end = time.monotonic() + during
+        while time.monotonic() < end:
+            assert condition(), f"{what or 'it'} did not stay so\n{self.log!r}"
+            time.sleep(0.005)
 
     def visit(self, name: str, path: str = "/") -> str:
         """Return what a visitor of the account's URL meets: the script that runs, or a `Page`."""
