@@ -73,6 +73,12 @@ class Log:
         with self._lock:
             return [event for event in self._events if event[0] != "debug"]
 
+    @property
+    def passes(self) -> int:
+        """How many passes there were, those that changed nothing as well."""
+        with self._lock:
+            return sum(name == "pass.done" for _, name, _ in self._events)
+
     def names(self, account: str | None = None) -> list[str]:
         """Return the names of events above debug; of one account's alone."""
         return [n for _, n, keys in self.events if account in {None, keys.get("account")}]
