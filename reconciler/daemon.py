@@ -251,9 +251,9 @@ class Daemon:
         schedule, clock = self._life.schedule, self._outside.clock
         started = clock.now()
         try:
-            self._life.passes.write_status()
+            summary = self._life.passes.write_status()
             schedule.wrote(took=clock.now() - started, now=clock.now())
-            self._supervisor.tell(STATUS=self._life.passes.summary)
+            self._supervisor.tell(STATUS=summary)
         except OSError as error:
             self._log.error("status.failed", message=f"{error.strerror}: {error.filename}")
             schedule.write_failed(clock.now())

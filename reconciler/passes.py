@@ -510,29 +510,19 @@ class Passes:
         """What waits for somebody, or something: the `held` of the status."""
         return self.held or self.fault or self.blocked
 
-    @property
-    def summary(self) -> str:
-        """One line: "412 apps, 9 rejected, generation 57"."""
-        found = status.counts(self._entries.values())
-        generation = self.generations.current() or "none"
-        return f"{found['served']} apps, {found['rejected']} rejected, generation {generation}"
-
-    def write_status(self) -> None:
-        """Write `status.json` and the overview.
+    def write_status(self) -> str:
+        """Write `status.json` and the overview; return them in one line.
 
         Raises:
             OSError: the state directory cannot be written.
         """
-        whole = status.whole(
-            self._entries, self.generations.current(), self.waits, self._clock.wall()
-        )
+        told = {case.name: case.told for case in self._cases if case.told is not None}
+        now = self._clock.wall()
+        whole = status.whole(told, self.generations.current(), self.waits, now)
         self._notices.write_status(status.encode(whole))
         if self.settings.pages.dashboard:
             self._notices.write_dashboard(pages.dashboard(whole))
-
-    @property
-    def _entries(self) -> dict[str, status.AccountStatus]:
-        return {case.name: case.told for case in self._cases if case.told is not None}
+        return status.summary(whole)
 
 
 def _is_unknown(verdict: Verdict) -> bool:

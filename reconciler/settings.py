@@ -21,7 +21,8 @@ Some = Annotated[float, Meta(gt=0, le=86400)]
 Count = Annotated[int, Meta(ge=1)]
 Absolute = Annotated[str, Meta(pattern=r"^/[^\x00-\x1f\x7f\"\\]*\Z")]
 """A path that the configuration of Apache will quote."""
-UrlPath = Annotated[str, Meta(pattern=r"^(/[A-Za-z0-9_~-][A-Za-z0-9_.~-]*)+\Z")]
+_URL_PATH = r"(/[A-Za-z0-9_~-][A-Za-z0-9_.~-]*)+"
+UrlPath = Annotated[str, Meta(pattern=rf"^{_URL_PATH}\Z")]
 Within = Annotated[
     str,
     Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]*(/(?!\.{1,2}(/|\Z))[A-Za-z0-9_.+-]+)*\Z"),
@@ -169,7 +170,8 @@ class Pages(Table, frozen=True):
     """What a browser is told."""
 
     explain: bool = True
-    dashboard: UrlPath | Literal[""] = "/slp-status"
+    dashboard: Annotated[str, Meta(pattern=rf"^({_URL_PATH})?\Z")] = "/slp-status"
+    """"" for none."""
 
 
 class AccountSettings(Table, frozen=True):

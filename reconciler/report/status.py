@@ -93,6 +93,13 @@ def encode(status: Status) -> bytes:
     return msgspec.json.format(msgspec.json.encode(status), indent=1) + b"\n"
 
 
+def summary(status: Status) -> str:
+    """Return it in one line: "412 apps, 9 rejected, generation 57"."""
+    found = counts(status.accounts.values())
+    generation = status.generation or "none"
+    return f"{found['served']} apps, {found['rejected']} rejected, generation {generation}"
+
+
 def counts(accounts: Iterable[AccountStatus]) -> dict[str, int]:
     """Return how many accounts are in each state."""
     found = {state.value: 0 for state in State}
