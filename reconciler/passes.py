@@ -13,7 +13,6 @@ lock and notes of its own, held for its steps alone: publishing an app waits for
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from contextlib import nullcontext
@@ -35,16 +34,13 @@ from reconciler.publish.apache import MARKER
 from reconciler.publish.configuration import BLANK_DIGEST, Configuration, digest_of
 from reconciler.publish.generations import Generations
 from reconciler.publish.lock import Lock
-from reconciler.publish.notices import Notices
+from reconciler.publish.notices import UNREAD, Notices
 from reconciler.publish.phrase import Phrase, phrase
 from reconciler.publish.protocol import Outcome, Publisher, Wanted
 from reconciler.publish.render import Templates
 from reconciler.publish.sets import Sets
 from reconciler.report import pages, status
 from reconciler.settings import Settings
-
-_UNREAD = b""
-"""Stands for the digest of a page that is there and was not read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,7 +210,7 @@ class Passes:
                 case.live = live
                 self._cases.file(case)
             if there is not None and (case.page is not None) != (case.name in there):
-                case.page = _UNREAD if case.name in there else None
+                case.page = UNREAD if case.name in there else None
                 self._cases.open.add(case.name)
         return batch
 
@@ -361,18 +357,11 @@ class Passes:
         return None if case.trouble is None else (case.name, case.trouble)
 
     def _show(self, case: Case) -> None:
-        """Write what the account's URL says; where that fails, it is tried again."""
+        """Write what the account's URL says."""
         verdict = self._cases.settled(case)
-        if verdict is None or verdict.account is None:
-            return
-        page = pages.account(verdict, self.settings)
-        digest = hashlib.sha256(page).digest()
-        if case.page != digest:
-            try:
-                self._notices.write(case.name, page)
-                case.page = digest
-            except OSError:  # a full disk must not keep an app up
-                case.page = None
+        if verdict is not None and verdict.account is not None:
+            page = pages.account(verdict, self.settings)
+            case.page = self._notices.show(case.name, page, case.page)
 
     def _tell(self, todo: Iterable[Case]) -> tuple[bool, tuple[Verdict, ...]]:
         """Bring pages and entries up to date; return whether any entry differs, and new reasons."""

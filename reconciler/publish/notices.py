@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 from collections.abc import Container
 
@@ -10,6 +11,8 @@ from reconciler.publish import files
 
 _LIMIT = 256 * 1024 * 1024
 _PAGE = ".html"
+UNREAD = b""
+"""Stands for the digest of a page that is there and was not read."""
 
 
 class Notices:
@@ -38,15 +41,22 @@ class Notices:
             if name.endswith(_PAGE) and not name.startswith(".")
         )
 
-    def write(self, account: str, page: bytes) -> None:
-        """Put an account's page in place, unless it is there already.
+    def show(self, account: str, page: bytes, known: bytes | None) -> bytes | None:
+        """Put an account's page in place; return its digest, None where it cannot be written.
 
-        Raises:
-            OSError: the disk is full, or the name is none that a file can have.
+        `known` is the digest of what is there, as far as is known. A full disk must not keep an
+        app up, so it is no error: it is tried again.
         """
+        digest = hashlib.sha256(page).digest()
+        if digest == known:
+            return known
         path = f"{self._home}/{account}{_PAGE}"
-        if files.read(path, limit=len(page)) != page:
-            files.write(path, page, durable=False)
+        try:
+            if files.read(path, limit=len(page)) != page:
+                files.write(path, page, durable=False)
+        except OSError:
+            return None
+        return digest
 
     def remove(self, account: str) -> None:
         """Take an account's page away, if it has one."""
