@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from reconciler.outside import Outside
-from reconciler.reconcile import Reconciler
+from reconciler.passes import Passes
 from reconciler.settings import load
 from tests.bench import school
 from tests.bench.figures import Figure, seconds
@@ -17,14 +17,14 @@ def run(homes: int) -> list[Figure]:
     for index in range(homes):
         school.project(index, packages=2)
     school.settings('[daemons]\nbudget = 20000\n[apache]\nconfigtest = ["true"]\n')
-    reconciler = Reconciler(load(), Outside())
-    reconciler.note(reconciler.configure(reconciler.look().configuration, reload=False))
+    passes = Passes(load(), Outside())
+    passes.configure(passes.look().wanted, reload=False)
     script = school.ROOT / school.name(7) / "mysite/mysite/wsgi.py"
 
     def event() -> None:
         os.utime(script)
-        reconciler.look([school.name(7)])
+        passes.look([school.name(7)])
 
     taken = seconds(event, times=400) * 1e3
-    reconciler.close()
+    passes.close()
     return [Figure(f"one event among {homes} homes", taken, "ms")]

@@ -8,7 +8,7 @@ import subprocess
 import time
 
 from reconciler.outside import Outside
-from reconciler.reconcile import Reconciler
+from reconciler.passes import Passes
 from reconciler.settings import load
 from tests.bench import school
 from tests.bench.figures import Figure, seconds
@@ -34,12 +34,12 @@ def run(homes: int) -> list[Figure]:
             pass
         firsts.append(one.heard)
     find, first = statistics.median(finds), statistics.median(firsts)
-    reconciler = Reconciler(load(), Outside())
-    reconciler.note(reconciler.configure(reconciler.look().configuration, reload=False))
+    passes = Passes(load(), Outside())
+    passes.configure(passes.look().wanted, reload=False)
     time.sleep(0.2)  # what changed within a tick of the clock is looked at once more
-    resync = seconds(reconciler.look)
+    resync = seconds(passes.look)
     whole = seconds(lambda: subprocess.run(ONCE, check=True, capture_output=True), times=3)
-    reconciler.close()
+    passes.close()
     return [
         Figure(f"first pass, {homes} homes, publishing all", first, "s", "find", find),
         Figure(f"unchanged resync, {homes} homes", resync, "s", "find", find),
@@ -51,11 +51,11 @@ class _FirstPass(Aside[float]):
     """One in a process that never made another; what is heard is its seconds."""
 
     def work(self) -> float:
-        reconciler = Reconciler(load(), Outside())
+        passes = Passes(load(), Outside())
         started = time.perf_counter()
-        reconciler.look()
+        passes.look()
         taken = time.perf_counter() - started
-        reconciler.close()
+        passes.close()
         return taken
 
 
