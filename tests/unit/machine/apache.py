@@ -40,7 +40,7 @@ if [ "$1" = configtest ]; then
 else
   cat "$here"/conf/*.conf > "$here/read.new" 2>/dev/null
   mv "$here/read.new" "$here/read"
-  if [ -e "$here/die" ]; then kill "$(cat "$here/pid")"; rm "$here/pid"; fi
+  if [ -e "$here/die" ]; then pid=$(cat "$here/pid"); rm "$here/pid"; kill "$pid"; fi
 fi
 """
 _ALIAS = re.compile(r'^\s*(WSGIScriptAlias|Alias)\s+"([^"]+)"\s+"([^"]+)"', re.MULTILINE)
@@ -160,8 +160,9 @@ class Apache:
 
     @property
     def running(self) -> bool:
-        """Whether its process lives."""
-        return self._process is not None and self._process.poll() is None
+        """Whether its process lives, and says so."""
+        alive = self._process is not None and self._process.poll() is None
+        return alive and (self._home / "pid").exists()
 
     @property
     def read(self) -> str:
