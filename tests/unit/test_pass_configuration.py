@@ -129,7 +129,7 @@ def test_of_a_file_that_is_read_an_absent_account_is_gone(machine: Machine) -> N
     machine.forget("bob")
     assert Exit.CONVERGED == machine.once()
     assert {"alice"} == machine.published == machine.stanzas
-    assert "no-account" == machine.entry("bob")["reason"]["code"]
+    assert "no-account" == machine.code("bob")
 
 
 def test_of_a_service_that_does_not_answer_nobody_is_gone(
@@ -142,7 +142,7 @@ def test_of_a_service_that_does_not_answer_nobody_is_gone(
     service.answers = False
     machine.once()
     assert {"alice", "sara"} == machine.published == machine.stanzas
-    assert "unreadable" == machine.entry("sara")["reason"]["code"]
+    assert "unreadable" == machine.code("sara")
 
 
 def test_of_a_service_that_answers_for_others_an_absent_account_is_gone(
@@ -327,7 +327,7 @@ def test_beyond_the_budget_the_newest_waits(machine: Machine) -> None:
         machine.student(name)
         assert Exit.CONVERGED == machine.once()
     assert {"zoe", "yan"} == machine.stanzas == machine.published
-    assert "over-budget" == machine.entry("alice")["reason"]["code"]
+    assert "over-budget" == machine.code("alice")
     machine.remove("yan")
     machine.forget("yan")
     machine.once()
@@ -357,7 +357,7 @@ def test_whose_stanza_apache_refuses_is_left_out(machine: Machine) -> None:
     machine.apache.forbid("/bobby")
     assert Exit.CONVERGED == machine.once()
     assert {"alice", "carol"} == machine.stanzas == machine.published
-    assert "quarantined" == machine.entry("bob")["reason"]["code"]
+    assert "quarantined" == machine.code("bob")
     assert ["app.quarantined", "app.withdrawn"] == [
         name for name in machine.log.names("bob") if name != "app.published"
     ]
@@ -379,7 +379,7 @@ def test_a_daemon_leaves_out_whose_stanza_apache_refuses(machine: Machine) -> No
         machine.until(lambda: {"alice", "carol"} == machine.published)
         tests = machine.apache.tests
         machine.stays(lambda: tests == machine.apache.tests)
-    assert "quarantined" == machine.entry("bob")["reason"]["code"]
+    assert "quarantined" == machine.code("bob")
 
 
 def test_a_template_that_renders_for_all_but_one_leaves_out_that_one(machine: Machine) -> None:
@@ -388,7 +388,7 @@ def test_a_template_that_renders_for_all_but_one_leaves_out_that_one(machine: Ma
     machine.students("alice", "bob")
     machine.once()
     assert {"alice"} == machine.stanzas == machine.published
-    assert "quarantined" == machine.entry("bob")["reason"]["code"]
+    assert "quarantined" == machine.code("bob")
 
 
 def own_set(machine: Machine, trap: str = "", *, head: str = "") -> None:

@@ -137,7 +137,7 @@ def test_a_home_that_could_not_be_judged_is_looked_at_again(
     monkeypatch.setattr(Parser, "examine", examine)
     with machine.daemon():
         machine.student("alice")
-        machine.until(lambda: "unreadable" == machine.entry("alice")["reason"]["code"])
+        machine.until(lambda: "unreadable" == machine.code("alice"))
         away = False
         machine.until(lambda: machine.serves("alice"))
 

@@ -65,7 +65,7 @@ def test_a_page_that_cannot_be_written_keeps_no_app_up(machine: Machine) -> None
     (machine.root / "alice" / "mysite").chmod(0o777)
     machine.once()
     assert machine.app("alice") is None
-    assert "writable-by-others" == machine.entry("alice")["reason"]["code"]
+    assert "writable-by-others" == machine.code("alice")
 
 
 def test_a_pass_writes_a_page_that_could_not_be_written(machine: Machine) -> None:
@@ -136,7 +136,7 @@ def test_a_name_that_is_no_account_has_an_entry_and_no_page(machine: Machine) ->
     """A directory below the root that nobody owns is told of; no stanza could show a page."""
     (machine.root / "lost+found").mkdir()
     machine.once()
-    assert "no-account" == machine.entry("lost+found")["reason"]["code"]
+    assert "no-account" == machine.code("lost+found")
     assert machine.page("lost+found") is None
     assert set() == machine.stanzas
 
@@ -158,7 +158,7 @@ def test_a_page_explains_only_where_it_is_to(machine: Machine) -> None:
     machine.project("bob", text=BROKEN)
     machine.once()
     assert "py_compile" not in machine.visit("bob")
-    assert "syntax-error" == machine.entry("bob")["reason"]["code"]
+    assert "syntax-error" == machine.code("bob")
 
 
 def test_the_overview_names_all(machine: Machine) -> None:

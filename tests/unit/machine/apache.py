@@ -12,6 +12,7 @@ import re
 import signal
 import subprocess
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -27,8 +28,8 @@ NAMES = {
 _CONTROL = """\
 here=${0%/*}
 echo "$1" >> "$here/asked"
-while [ -e "$here/hold-$1" ]; do sleep 0.01; done
-if [ -e "$here/fail-$1" ]; then cat "$here/fail-$1"; exit 1; fi
+while [ -e "$here/hold-$1" ]; do touch "$here/held-$1"; sleep 0.01; done
+if words=$(cat "$here/fail-$1" 2>/dev/null); then echo "$words"; exit 1; fi
 if [ "$1" = configtest ]; then
   read=${APACHE_CONFDIR:-$here/conf}
   if [ ! -e "$read/apache2.conf" ]; then echo "Could not open $read/apache2.conf"; exit 1; fi
@@ -39,7 +40,7 @@ if [ "$1" = configtest ]; then
 else
   cat "$here"/conf/*.conf > "$here/read.new" 2>/dev/null
   mv "$here/read.new" "$here/read"
-  if [ -e "$here/die" ]; then kill "$(cat "$here/pid")"; rm "$here/pid"; fi
+  if [ -e "$here/die" ]; then pid=$(cat "$here/pid"); rm "$here/pid"; kill "$pid"; fi
 fi
 """
 _ALIAS = re.compile(r'^\s*(WSGIScriptAlias|Alias)\s+"([^"]+)"\s+"([^"]+)"', re.MULTILINE)
@@ -67,6 +68,8 @@ class Apache:
         self._awake.set()
         self.tells_other = False
         """It answers, and never with what it read: its site does not include ours."""
+        self.slow = 0.0
+        """Seconds that each answer takes."""
         self.to: str | None = None
         """Where it redirects every request."""
         self._process: subprocess.Popen[bytes] | None = None
@@ -123,7 +126,12 @@ class Apache:
 
     def release(self, command: str) -> None:
         """Let it go on."""
-        (self._home / f"hold-{command}").unlink(missing_ok=True)
+        for state in ("hold", "held"):
+            (self._home / f"{state}-{command}").unlink(missing_ok=True)
+
+    def held(self, command: str) -> bool:
+        """Whether somebody has come to where it hangs."""
+        return (self._home / f"held-{command}").exists()
 
     def fail(self, command: str, words: str | None) -> None:
         """Let "configtest" or "graceful" fail with these words; None: no more."""
@@ -152,8 +160,9 @@ class Apache:
 
     @property
     def running(self) -> bool:
-        """Whether its process lives."""
-        return self._process is not None and self._process.poll() is None
+        """Whether its process lives, and says so."""
+        alive = self._process is not None and self._process.poll() is None
+        return alive and (self._home / "pid").exists()
 
     @property
     def read(self) -> str:
@@ -202,6 +211,7 @@ class Apache:
     def respond(self, path: str) -> tuple[int, dict[str, str], bytes]:
         """Return status, headers and body, or wait while it hangs."""
         self._awake.wait(30)
+        time.sleep(self.slow)
         if self.to is not None:
             return 302, {"Location": f"{self.to}{path}"}, b""
         status, body = (404, b"another site") if self.tells_other else self.answer(path)

@@ -326,6 +326,11 @@ class Machine:
         """Return an account's entry of the status."""
         return self.status["accounts"][name]  # type: ignore[no-any-return]
 
+    def code(self, name: str) -> str | None:
+        """Return the code of an account's reason, None where it has none."""
+        reason = self.entry(name)["reason"]
+        return None if reason is None else reason["code"]  # type: ignore[no-any-return]
+
     def page(self, name: str) -> str | None:
         """Return the account's page, as it lies on the disk."""
         try:

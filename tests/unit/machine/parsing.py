@@ -1,4 +1,4 @@
-"""What the parser says of a text, asked for once: a start takes 60 ms, and each pass has its own."""
+"""What the parser says of a text, asked for once: a start takes 60 ms, and every pass has one."""
 
 from __future__ import annotations
 
