@@ -166,14 +166,12 @@ class Reconciler:
             looked = {*names, *self._held, *self._world.concerns(rewritten)}
             self._refresh_served(looked)
         seen = self._world.look(looked, self._served, now=started, grace=grace)  # 3
-        withdrawn = self._book.withdrawn_within(BRAKE_WINDOW)
         plan = calculate(
             seen.finals,
             self._served,
             gone=seen.gone,
             safety=self.settings.safety,
-            # Not as a difference of sets, which would look at everybody who is served.
-            recent=sum(name not in self._served for name in withdrawn),
+            recent=self._book.withdrawn_within(BRAKE_WINDOW),
             force=force,
         )
         held = {change.account for change in plan.held}

@@ -53,6 +53,7 @@ class World:
         self._names_scripts = templates.options.stanza_follows == "app"
         self._observer = Observer(settings, self._interpreter, names_scripts=self._names_scripts)
         self._census = Census(settings)
+        self._refused: set[str] = set()
         self._stanzas = Stanzas(templates, server)
         self._raw: dict[str, Verdict] = {}
         """What each account's own facts say; `settled` adds what the roster says."""
@@ -143,7 +144,7 @@ class World:
                 self._book.found(name, origin, script=bool(home.scripts))
             self._census.note(name, self._candidate(name))
         rendered = self._render(altered)  # first: the roster has no place for a broken stanza
-        treated = self._census.take(self._left_out)
+        treated = self._enroll()
         finals = (self.settled(name) for name in sorted(altered | treated) if name in self._raw)
         dirty = rendered or bool(treated) or unresolved != self.unresolved
         return Seen(tuple(finals), frozenset(gone), dirty)
@@ -159,9 +160,7 @@ class World:
         ahead: deque[Sighting] = deque()
         for name in names:
             app = served.get(name)
-            base = f"{self._settings.homes.root}/{name}/"
-            # What was published below another root of homes is not in this home.
-            script = app.script.removeprefix(base) if app and app.script.startswith(base) else None
+            script = app.within(f"{self._settings.homes.root}/{name}") if app else None
             ahead.append(self._observer.see(name, self._book.ledger.origin, script))
             most = AHEAD if ahead[-1].is_light else 0
             if len(ahead) > most:
@@ -187,7 +186,7 @@ class World:
             self._bases.pop(name, None)
         for name in {*gone, *held}:
             self._census.note(name, self._candidate(name))
-        treated = self._census.take(self._left_out)
+        treated = self._enroll()
         return self._render({*gone, *held}) or bool(treated)
 
     def doubt(self, names: Iterable[str]) -> None:
@@ -230,7 +229,16 @@ class World:
         listed = verdict is not None and verdict.account is not None
         if not listed and not (name in self.unresolved and self._stanzas.has(name)):
             return None
-        return Candidate(name, self._book.ledger.first_script.get(name))
+        first = self._book.ledger.first_script.get(name)
+        place = None if first is None else int(first * 1000)
+        return Candidate(name, place, quarantined=self._left_out.get(name))
+
+    def _enroll(self) -> set[str]:
+        refused = set(self._left_out)
+        for name in refused | self._refused:
+            self._census.note(name, self._candidate(name))
+        self._refused = refused
+        return self._census.take()
 
     @property
     def _left_out(self) -> dict[str, str]:

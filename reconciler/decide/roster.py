@@ -7,10 +7,11 @@ account comes, goes, or has its first script.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from msgspec import Struct
 
+from reconciler.decide.plan import too_many_at_fault
 from reconciler.decide.rules import reject
 from reconciler.model import Rejection
 from reconciler.settings import Settings
@@ -20,16 +21,22 @@ class Candidate(Struct, frozen=True):
     """An account that a stanza may name."""
 
     name: str
-    first_script: float | None
-    """When it first had a script (Unix seconds): the order of the queue, kept on disk."""
+    place: int | None = None
+    """Its place in the queue, an ordinal that it keeps; None where it never had a script."""
+    quarantined: str | None = None
+    """Why Apache refuses the account's text."""
+    broken: str | None = None
+    """Why the templates do not render for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Roster:
     """Who is declared, and who is not though it has a script."""
 
-    declared: frozenset[str]
-    refused: Mapping[str, Rejection]
+    declared: frozenset[str] = frozenset()
+    refused: Mapping[str, Rejection] = field(default_factory=dict)
+    fault: str | None = None
+    """Why nobody's text can be trusted: the templates do not render for too many."""
 
 
 class Census:
@@ -41,9 +48,8 @@ class Census:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._candidates: dict[str, Candidate] = {}
-        self._left_out: Mapping[str, str] = {}
         self._stale = True
-        self.roster = Roster(frozenset(), {})
+        self.roster = Roster()
 
     def note(self, name: str, candidate: Candidate | None) -> None:
         """A stanza may name the account, or None: it may not."""
@@ -55,45 +61,48 @@ class Census:
         else:
             self._candidates[name] = candidate
 
-    def take(self, left_out: Mapping[str, str]) -> set[str]:
-        """Bring the roster up to date; return the accounts that it treats otherwise than before.
-
-        `left_out` maps accounts in quarantine to what Apache said of them.
-        """
-        if not self._stale and left_out == self._left_out:
+    def take(self) -> set[str]:
+        """Bring the roster up to date; return the accounts that it treats otherwise than before."""
+        if not self._stale:
             return set()
-        self._stale, self._left_out = False, dict(left_out)
+        self._stale = False
         before = self.roster
-        self.roster = enroll(self._candidates.values(), self._settings, left_out)
+        self.roster = enroll(self._candidates.values(), self._settings)
         refused = {**before.refused, **self.roster.refused}
         return set(before.declared ^ self.roster.declared) | {
             name for name in refused if before.refused.get(name) != self.roster.refused.get(name)
         }
 
 
-def enroll(
-    candidates: Iterable[Candidate], settings: Settings, quarantined: Mapping[str, str]
-) -> Roster:
-    """Return the roster. `quarantined` maps accounts to what Apache said of them."""
+def enroll(candidates: Iterable[Candidate], settings: Settings) -> Roster:
+    """Return the roster."""
     candidates = sorted(candidates, key=lambda candidate: candidate.name)
+    broken = {c.name: c.broken for c in candidates if c.broken is not None}
+    fault = None
+    if too_many_at_fault(len(broken), len(candidates), settings.safety):
+        name, why = next(iter(broken.items()))
+        fault = f"the templates fail for {len(broken)} of {len(candidates)} accounts; {name}: {why}"
+        broken = {}  # where everybody is at fault, nobody is
     refused = _clashes(candidates, settings)
-    for name, why in quarantined.items():
-        refused[name] = reject("quarantined", name=name, why=why)
+    for candidate in candidates:
+        said = candidate.quarantined or broken.get(candidate.name)
+        if said is not None:
+            refused[candidate.name] = reject("quarantined", name=candidate.name, why=said)
     able = [candidate for candidate in candidates if candidate.name not in refused]
     declare, budget = settings.daemons.declare, settings.daemons.budget
     if declare == "homes" or (declare == "auto" and len(able) <= budget):
-        return Roster(frozenset(candidate.name for candidate in able), refused)
+        return Roster(frozenset(candidate.name for candidate in able), refused, fault)
     queue = sorted(
-        (candidate for candidate in able if candidate.first_script is not None),
-        key=lambda candidate: (candidate.first_script, candidate.name),
+        (candidate for candidate in able if candidate.place is not None),
+        key=lambda candidate: (candidate.place, candidate.name),
     )
     full = reject(
         "over-budget",
         why=f"the server has room for {budget} apps, and all of it is taken",
-        mend="ask the administrator to raise `budget` under [daemons], or to free a place",
+        advice="ask the administrator for a larger budget under [daemons], or to free a place",
     )
     refused |= {late.name: full for late in queue[budget:]}
-    return Roster(frozenset(candidate.name for candidate in queue[:budget]), refused)
+    return Roster(frozenset(candidate.name for candidate in queue[:budget]), refused, fault)
 
 
 def _clashes(candidates: list[Candidate], settings: Settings) -> dict[str, Rejection]:
@@ -116,6 +125,6 @@ def _clashes(candidates: list[Candidate], settings: Settings) -> dict[str, Rejec
         if above is not None:
             why = f"would hide {above}"
         if why is not None:
-            mend = f'ask the administrator for another `url` under [accounts."{candidate.name}"]'
-            refused[candidate.name] = reject("url-name", url=url, why=why, mend=mend)
+            advice = f'ask the administrator for another url under [accounts."{candidate.name}"]'
+            refused[candidate.name] = reject("url-name", url=url, why=why, advice=advice)
     return refused
