@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help venv test check unit layer demo bench shell clean clean-lab root
+.PHONY: help venv test check unit mutants layer demo bench shell clean clean-lab root
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -50,6 +50,9 @@ check: $(STAMP)  ## the linters: format, ruff, mypy --strict, the layers of the 
 
 unit: $(STAMP)  ## the tests that need neither root nor a box
 	$(PYTHON) -m pytest -m 'not box' --ignore tests/box -n $(WORKERS) $(ARGS)
+
+mutants: $(STAMP)  ## mutation testing: a change of the code that no test fails for (ARGS="decide/plan.py")
+	@$(PYTHON) -m tests.mutants $(ARGS)
 
 layer: root
 	@tests/lab/layer >/dev/null

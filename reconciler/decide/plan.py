@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from msgspec import Struct
 
-from reconciler.model import App, News, Rejection, State, Verdict
+from reconciler.model import App, News, Rejection, Verdict
 from reconciler.settings import Safety
 
 BRAKE_WINDOW = 60.0
@@ -86,7 +86,7 @@ def calculate(
 
 
 def _change(verdict: Verdict, now: App | None) -> Change | None:
-    app = verdict.app if verdict.state is State.SERVED else None
+    app = verdict.app
     if verdict.keep or app == now:
         return None
     if app is None:

@@ -146,6 +146,8 @@ def test_a_template_that_fails_for_all_is_nobodys_fault() -> None:
     assert "the templates fail for 3 of 3 accounts; ann: line 0" == roster.fault
     assert {"ann", "cat"} == roster.declared
     assert {"ben"} == roster.refused.keys()
+    full = enroll(everyone, settings(daemons={"declare": "apps", "budget": 1}))
+    assert (roster.fault, {"ann"}) == (full.fault, full.declared)
 
 
 def test_a_tie_in_the_queue_goes_by_name() -> None:
@@ -240,3 +242,5 @@ class TestCensus:
         census.note("ann", Candidate("ann", 1, quarantined="no meaning"))
         assert {"ann"} == census.take()
         assert "no meaning" in census.roster.refused["ann"].message
+        census.note("cat", Candidate("cat", 3))
+        assert {"cat"} == census.take(), "ann is refused as before"
