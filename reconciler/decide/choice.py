@@ -85,7 +85,7 @@ def choose(
         if fault is not None and path != blamed:
             about_home.append(fault)
     if scripts and home.unseen:
-        about_home.append(over_watch_budget(home.unseen))
+        about_home.append(_over_watch_budget(home.unseen))
     if best is None:
         reason = faults[blamed] if blamed is not None else _unseen(home.unseen)
         return Choice(None, blamed, named, reason, tuple(about_home), (), faults)
@@ -175,7 +175,7 @@ _HIDE = (
 """Into one that is not hidden would not do: what is right below it counts as well."""
 
 
-def over_watch_budget(unseen: int) -> Rejection:
+def _over_watch_budget(unseen: int) -> Rejection:
     """Return the warning of a home with more directories than are watched."""
     return reject(
         "over-budget",

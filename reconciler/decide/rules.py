@@ -183,9 +183,7 @@ def printable(text: str) -> str:
     Right-to-left marks and the like are not `isprintable`, so that a name cannot rewrite the line
     that it stands in.
     """
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
-    )
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def reject(

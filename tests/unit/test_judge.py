@@ -230,7 +230,20 @@ def test_a_group_may_write_where_it_is_ones_own(account: object, gid: int, fault
 @pytest.mark.parametrize("mode", [0o2755, 0o4755, 0o6755])
 def test_no_script_is_setuid_or_setgid(mode: int) -> None:
     """Each of the two bits by itself."""
-    assert "writable-by-others" == told(judge_script(at("one/one/wsgi.py", mode=mode), ALICE))[0]
+    for gid in (1001, 100):
+        found = judge_script(at("one/one/wsgi.py", mode=mode, gid=gid), ALICE)
+        assert "whoever runs it" in told(found)[1]
+
+
+def test_a_script_may_be_executable_by_all_and_written_by_ones_own_group() -> None:
+    """`chmod 775` is what a umask of 002 gives."""
+    assert judge_script(at("one/one/wsgi.py", mode=0o775), ALICE) is None
+
+
+def test_a_script_of_which_nothing_was_seen_is_unknown() -> None:
+    """It is not missing: that would have been seen in its directory."""
+    unseen = replace(script("one", source=None), nodes=())
+    assert "unreadable" == told(judge_script(unseen, ALICE))[0]
 
 
 def test_the_first_fault_from_the_home_down_is_told() -> None:
@@ -283,7 +296,7 @@ def test_content_that_is_not_asked_for_is_not_judged() -> None:
 @pytest.mark.parametrize(
     ("path", "part", "mended"),
     [
-        ("my site/x/wsgi.py", "~/my site", "mv -T -- ~/'my site' ~/my_site"),
+        ("My Site/x/wsgi.py", "~/My Site", "mv -T -- ~/'My Site' ~/My_Site"),
         ("ok/-rf/wsgi.py", "~/ok/-rf", "mv -T -- ~/ok/-rf ~/ok/_rf"),
         ("ok/.x/wsgi.py", "~/ok/.x", "mv -T -- ~/ok/.x ~/ok/_x"),
         ("ok/+x/wsgi.py", "~/ok/+x", "mv -T -- ~/ok/+x ~/ok/_x"),

@@ -128,6 +128,25 @@ def test_a_quoted_path_is_that_path_to_the_shell(parts: list[bytes]) -> None:
     assert b"/h/" + path + b"\0" == done.stdout
 
 
+@pytest.mark.parametrize(
+    ("path", "word"),
+    [
+        ("~", "~"),
+        ("~/a", "~/a"),
+        ("~/a b", "~/'a b'"),
+        ("~a", "'~a'"),
+        ("/srv/a b", "'/srv/a b'"),
+        ("/srv/~/a", "'/srv/~/a'"),
+        ("~/aX !~b\n", "~/$'aX !~b\\x0a'"),
+        ("/a\x7f'\\é", "$'/a\\x7f\\x27\\x5c\\xc3\\xa9'"),
+        ("~/\udcff", "~/$'\\xff'"),
+    ],
+)
+def test_how_a_path_is_quoted(path: str, word: str) -> None:
+    """The home stays bare, what prints is between quotes, and only what does not is a number."""
+    assert word == quoted(path)
+
+
 @given(st.text(st.characters(codec=None)))
 def test_what_is_printable_prints_and_is_told_apart(text: str) -> None:
     """Nothing that moves a cursor, ends a line or turns the direction of writing is left."""
