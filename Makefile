@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help venv test check unit layer demo bench shell clean clean-lab root
+.PHONY: help venv test check unit mutants layer demo bench shell clean clean-lab root
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -62,6 +62,9 @@ unit: $(STAMP)  ## the tests that need neither root nor a box, and how much of t
 	$(PYTHON) -c 'import json, sys
 	found = json.load(sys.stdin)["totals"]["percent_branches_covered"]
 	sys.exit(f"{found:.1f} % of branches; it should be at least $(BRANCHES)" if found < $(BRANCHES) else 0)'
+
+mutants: $(STAMP)  ## mutation testing: a change of the code that no test fails for (ARGS="decide/plan.py")
+	@$(PYTHON) -m tests.mutants $(ARGS)
 
 layer: root
 	@tests/lab/layer >/dev/null

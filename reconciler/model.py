@@ -31,8 +31,18 @@ class Rejection(Struct, frozen=True, gc=False):
 
     code: str
     message: str
-    fix: str
     news: News
+    advice: str = ""
+    """What to do, in words; "" where the command says it all."""
+    command: str = ""
+    """What can be pasted into a shell: root's where `advice` is to ask the administrator; or ""."""
+    above: bool = False
+    """Its cause lies above the home: one fault of the machine's can bring it upon everybody."""
+
+    @property
+    def fix(self) -> str:
+        """Advice and command as one text."""
+        return ": ".join(filter(None, (self.advice, self.command)))
 
 
 class Node(Struct, frozen=True, gc=False):
@@ -187,6 +197,11 @@ class App(Struct, frozen=True, gc=False):
     identity: tuple[int, int, int]
     """The script's inode, size and mtime in ns: a `touch` makes a new set."""
 
+    def within(self, home: str) -> str | None:
+        """Return the script relative to `home`; None where it was published below another."""
+        base = f"{home}/"
+        return self.script.removeprefix(base) if self.script.startswith(base) else None
+
 
 class State(StrEnum):
     """What a visitor of an account's URL meets."""
@@ -212,6 +227,6 @@ class Verdict(Struct, frozen=True, gc=False):
     warnings: tuple[Rejection, ...] = ()
     others: tuple[tuple[str, Rejection], ...] = ()
     soft_since: float | None = None
-    """When the soft fault that `keep` bridges was first seen (monotonic seconds)."""
+    """When the soft fault that `keep` bridges was first seen (seconds on `Clock.now()`)."""
     recheck_at: float | None = None
-    """When to look again even if nothing happens (monotonic seconds)."""
+    """When to look again even if nothing happens (seconds on `Clock.now()`)."""

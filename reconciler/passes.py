@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from reconciler.case import Case, Cases
-from reconciler.decide.plan import Change, Plan, calculate, counts
+from reconciler.decide.plan import BRAKE_WINDOW, Change, Plan, calculate, counts
 from reconciler.decide.verdict import Context, judge
 from reconciler.model import News, Standing, State, Verdict
 from reconciler.observe import interpreter
@@ -257,10 +257,8 @@ class Passes:
         """
         ahead: deque[tuple[Case, Sighting]] = deque()
         for case in batch:
-            base = f"{self.settings.homes.root}/{case.name}/"
-            app = case.app
-            # What was published below another root of homes is not in this home.
-            script = app.script.removeprefix(base) if app and app.script.startswith(base) else None
+            home = f"{self.settings.homes.root}/{case.name}"
+            script = case.app.within(home) if case.app is not None else None
             sighting = self._observer.see(case.name, self._notes.origin, script, case.seen)
             ahead.append((case, sighting))
             most = AHEAD if sighting.is_light else 0
@@ -323,8 +321,7 @@ class Passes:
                 self._cases.served,
                 gone=[case.name for case in todo if case.verdict is None],
                 safety=self.settings.safety,
-                # Not as a difference of sets, which would look at everybody who is served.
-                recent=sum(n not in self._cases.served for n in self._notes.lately_withdrawn()),
+                recent=self._notes.withdrawn_within(BRAKE_WINDOW),
                 force=force,
             )
             held = {change.account for change in plan.held}

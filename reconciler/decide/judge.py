@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from reconciler.decide.rules import quoted, reject
+from reconciler.decide.rules import MISSING, reject
 from reconciler.model import Account, News, Node, Rejection, Script, Wishes
 
 COMPONENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,254}")
@@ -87,13 +87,13 @@ def _judge_source(script: Script) -> Rejection | None:
 
 
 def _missing(path: str) -> Rejection:
-    shown = _shown(path)
     return reject(
         "not-regular",
-        path=shown,
+        news=News.SOFT,  # a checkout or an editor may be at work, as with one that is gone
+        path=_shown(path),
         what="not there",
         wanted="a regular file",
-        mend=f"create {shown}, or name another script",
+        mend=MISSING,
     )
 
 
@@ -113,7 +113,6 @@ def _node_faults(
                 path=path,
                 what=_WHAT.get(node.kind, "a file"),
                 wanted="a regular file" if is_target else "a directory",
-                mend=f"mv -T -- {quoted(path)} {quoted(path)}.old  # and create it anew",
             )
         # A directory of root's is a fixture of the machine; a file of root's is no student's code.
         if node.uid != account.uid and (is_target or node.uid != 0 or node.path == ""):

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 
 from msgspec import Struct
 
+from reconciler.decide.plan import too_many_at_fault
 from reconciler.decide.rules import reject
 from reconciler.model import Rejection
-from reconciler.settings import Safety, Settings
+from reconciler.settings import Settings
 
 
 class Candidate(Struct, frozen=True):
@@ -98,25 +99,10 @@ def enroll(candidates: Iterable[Candidate], settings: Settings) -> Roster:
     full = reject(
         "over-budget",
         why=f"the server has room for {budget} apps, and all of it is taken",
-        mend="ask the administrator to raise `budget` under [daemons], or to free a place",
+        advice="ask the administrator for a larger budget under [daemons], or to free a place",
     )
     refused |= {late.name: full for late in queue[budget:]}
     return Roster(frozenset(candidate.name for candidate in queue[:budget]), refused, fault)
-
-
-def too_many_at_fault(at_fault: int, all_of_them: int, safety: Safety) -> bool:
-    """Whether the fault is a template's, a setting's or Apache's, and none of an account's.
-
-    So it is where everybody is at fault, or more than the brake would let through (rule 12 of the
-    design). *Measured*: one typing error in the account template took down all eight apps of a
-    class, with status 0.
-    """
-    if at_fault == 0:
-        return False
-    return at_fault == all_of_them or (
-        at_fault > safety.max_withdrawn_count
-        and at_fault > safety.max_withdrawn_share * all_of_them
-    )
 
 
 def _clashes(candidates: list[Candidate], settings: Settings) -> dict[str, Rejection]:
@@ -139,6 +125,6 @@ def _clashes(candidates: list[Candidate], settings: Settings) -> dict[str, Rejec
         if above is not None:
             why = f"would hide {above}"
         if why is not None:
-            mend = f'ask the administrator for another `url` under [accounts."{candidate.name}"]'
-            refused[candidate.name] = reject("url-name", url=url, why=why, mend=mend)
+            advice = f'ask the administrator for another url under [accounts."{candidate.name}"]'
+            refused[candidate.name] = reject("url-name", url=url, why=why, advice=advice)
     return refused

@@ -13,8 +13,6 @@ from reconciler.clock import Clock
 from reconciler.publish import files
 
 _LIMIT = 64 * 1024 * 1024
-WINDOW = 60.0
-"""Seconds for which a withdrawal is remembered: those over which the brake counts."""
 
 
 class _File(msgspec.Struct):
@@ -99,9 +97,9 @@ class AccountNotes:
         self._file.withdrawals.append((self._clock.now(), name))
         self._touched = True
 
-    def lately_withdrawn(self) -> set[str]:
-        """Return the accounts whose apps were taken down within `WINDOW`."""
-        since = self._clock.now() - WINDOW
+    def withdrawn_within(self, seconds: float) -> set[str]:
+        """Return the accounts whose apps were taken down lately; those before are forgotten."""
+        since = self._clock.now() - seconds
         recent = [(at, name) for at, name in self._file.withdrawals if at > since]
         self._touched |= len(recent) != len(self._file.withdrawals)
         self._file.withdrawals = recent

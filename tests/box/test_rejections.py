@@ -46,7 +46,6 @@ FAULTS = {
     "linkfile": Fault("symlink", (f"~/{WSGI} ",), f"mv {WSGI} .r; ln -s ~/.r {WSGI}"),
     "linkdir": Fault("symlink", ("~/mysite ",), "mv mysite .real; ln -s .real mysite"),
     "linkpkg": Fault("symlink", ("~/mysite/mysite ",), "cd mysite; mv mysite .r; ln -s .r mysite"),
-    "linkwish": Fault("symlink", ("~/.slp.toml ",), "echo >.w; ln -s .w .slp.toml"),
     "hardlink": Fault("hard-link", (f"~/{WSGI} ", "2 names"), f"ln {WSGI} copy.py"),
     "fifo": Fault(
         "not-regular", (f"~/{WSGI} ", "pipe"), f"rm {WSGI}; mkfifo {WSGI}", then=WRITE
@@ -69,9 +68,6 @@ FAULTS = {
     ),
     "rootfile": Fault("wrong-owner", (f"~/{WSGI} ", "uid 0"), root=f"chown root {WSGI}"),
     "otherdir": Fault("wrong-owner", ("~/mysite ", "uid"), root="chown -R nobody mysite"),
-    "rootwish": Fault(
-        "wrong-owner", ("~/.slp.toml ", "uid 0"), root="echo > .slp.toml; chmod 644 .slp.toml"
-    ),
     "worldfile": Fault(
         "writable-by-others", (f"~/{WSGI} ", "0666", "every account"), f"chmod 666 {WSGI}"
     ),
@@ -105,7 +101,11 @@ FAULTS = {
         "encoding", (f"~/{WSGI}", "line 4"), f"printf '# \\377' >> {WSGI}", typed=False, then=WRITE
     ),
     "syntax": Fault(
-        "syntax-error", (f"~/{WSGI}", "line 4"), f"echo 'def x(:' >> {WSGI}", then=WRITE
+        "syntax-error",
+        (f"~/{WSGI}", "line 4"),
+        f"echo 'def x(:' >> {WSGI}",
+        typed=False,
+        then=WRITE,
     ),
     "noapp": Fault(
         "no-application", (f"~/{WSGI}",), f"echo pass > {WSGI}", typed=False, then=WRITE
@@ -115,28 +115,49 @@ FAULTS = {
         ("/home/slp/venv/mysite/.venv ", "Python 3"),
         WISH.format('virtualenv = "mysite/.venv"'),
     ),
+    "space": Fault("unsafe-name", ("~/my site:", "my site"), "mv mysite 'my site'"),
+    "dash": Fault("unsafe-name", ("~/-rf:",), "mv -- mysite -rf"),
+    "quotes": Fault(
+        "unsafe-name", ("'\"$(touch hit)`\\:",), """mv mysite \\''"$(touch hit)`\\'"""
+    ),
+    "escape": Fault("unsafe-name", ("a\\x1b[2Jb",), "mv mysite \"$(printf 'a\\033[2Jb')\""),
+    "newline": Fault("unsafe-name", ("a\\nb",), "mv mysite 'a\nb'"),
+    "latin": Fault("unsafe-name", ("caf\\udce9",), "mv mysite \"$(printf 'caf\\351')\""),
+    "markup": Fault("unsafe-name", ("<img src=x>",), "mv mysite '<img src=x>'"),
+    "twice": Fault("unsafe-name", ("~/a b:",), "mv mysite/mysite 'mysite/c d'; mv mysite 'a b'"),
+}  # fmt: skip
+
+WISHES = {
+    "linkwish": Fault("symlink", ("~/.slp.toml ",), "echo >.w; ln -s .w .slp.toml"),
+    "rootwish": Fault(
+        "wrong-owner", ("~/.slp.toml ", "uid 0"), root="echo > .slp.toml; chmod 644 .slp.toml"
+    ),
     "wishtext": Fault(
         "syntax-error",
         ("~/.slp.toml", "line 2"),
         WISH.format("# mine\\nscript = oops\\n"),
+        typed=False,
         then="rm .slp.toml",
     ),
     "wishkey": Fault(
         "syntax-error",
         ("~/.slp.toml", "line 2", "'color'"),
         WISH.format('# mine\\ncolor = "red"\\n'),
+        typed=False,
         then="rm .slp.toml",
     ),
     "wishabs": Fault(
         "syntax-error",
         ("~/.slp.toml", "line 1", "script"),
         WISH.format('script = "/etc/x/wsgi.py"'),
+        typed=False,
         then="rm .slp.toml",
     ),
     "wishup": Fault(
         "syntax-error",
         ("~/.slp.toml", "line 1", "static"),
         WISH.format('static = "mysite/../../linkdir"'),
+        typed=False,
         then="rm .slp.toml",
     ),
     "wishbytes": Fault(
@@ -153,16 +174,6 @@ FAULTS = {
         typed=False,
         then="rm .slp.toml",
     ),
-    "space": Fault("unsafe-name", ("~/my site:", "my site"), "mv mysite 'my site'"),
-    "dash": Fault("unsafe-name", ("~/-rf:",), "mv -- mysite -rf"),
-    "quotes": Fault(
-        "unsafe-name", ("'\"$(touch hit)`\\:",), """mv mysite \\''"$(touch hit)`\\'"""
-    ),
-    "escape": Fault("unsafe-name", ("a\\x1b[2Jb",), "mv mysite \"$(printf 'a\\033[2Jb')\""),
-    "newline": Fault("unsafe-name", ("a\\nb",), "mv mysite 'a\nb'"),
-    "latin": Fault("unsafe-name", ("caf\\udce9",), "mv mysite \"$(printf 'caf\\351')\""),
-    "markup": Fault("unsafe-name", ("<img src=x>",), "mv mysite '<img src=x>'"),
-    "twice": Fault("unsafe-name", ("~/a b:",), "mv mysite/mysite 'mysite/c d'; mv mysite 'a b'"),
 }  # fmt: skip
 
 
@@ -225,10 +236,40 @@ def mend(homes: Homes, account: str, fault: Fault, fix: str) -> None:
     """Do as the rejection says, in the student's own shell."""
     if fault.typed:
         # Without a network `pip install` fails, once the virtualenv is there; it need not insist.
-        fails = fault.code in {"virtualenv", "syntax-error"}
+        fails = fault.code == "virtualenv"
         homes.run(account, "env", "PIP_RETRIES=0", "bash", "-c", fix, check=not fails)
     write = GOOD.format(app=APP.format(body=f"I am {account}"))
     homes.sh(account, fault.then.replace(WRITE, write))
+
+
+@pytest.mark.box
+def test_a_bad_wish_is_a_warning_and_its_fix_mends_it(
+    server: Server, homes: Homes, program: Program
+) -> None:
+    """A `~/.slp.toml` that is not to be followed takes no app down, and says what mends it."""
+    for account in WISHES:
+        homes.create(account)
+        homes.bare(account, body=f"I am {account}")
+    program.once()
+    for account, fault in WISHES.items():
+        homes.sh(account, fault.student)
+        subprocess.run(["sh", "-ec", fault.root], cwd=homes.home(account), check=True)
+
+    said = program.once()
+
+    assert [] == said.named("app.withdrawn")
+    for account, fault in WISHES.items():
+        told = program.account(account)
+        assert ("served", None) == (told["state"], told["reason"]), (account, told)
+        assert [fault.code] == [warning["code"] for warning in told["warnings"]], account
+        for words in fault.words:
+            assert words in told["warnings"][0]["message"], account
+        assert f"I am {account}" == server.get(f"/django/{account}/").text, account
+        mend(homes, account, fault, told["warnings"][0]["fix"])
+    program.once()
+    for account in WISHES:
+        told = program.account(account)
+        assert ("served", []) == (told["state"], told["warnings"]), (account, told)
 
 
 @pytest.mark.box

@@ -109,7 +109,7 @@ def test_the_newest_account_is_the_one_beyond_the_budget(
     ann = program.account("ann")
     assert ("rejected", "over-budget") == (ann["state"], ann["reason"]["code"])
     assert "room for 2 apps" in ann["reason"]["message"]
-    assert "`budget` under [daemons]" in ann["reason"]["fix"]
+    assert "a larger budget under [daemons]" in ann["reason"]["fix"]
     for account in ("zoe", "mia"):
         assert f"I am {account}" == server.get(f"/django/{account}/").text
     homes.sh("zoe", "mv mysite .away")

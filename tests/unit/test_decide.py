@@ -7,10 +7,10 @@ import pytest
 from msgspec.structs import replace
 
 from reconciler.decide.verdict import judge
-from reconciler.model import Fault, Home, Script, Standing, State, Verdict, Wishes
+from reconciler.model import App, Home, News, Script, Standing, State, Verdict, Wishes
 from reconciler.settings import Settings
 from tests.unit import facts
-from tests.unit.facts import BROKEN, app, context, gone, home, link, node, script, unknown
+from tests.unit.facts import BROKEN, app, context, home, link, node, script, unknown
 
 SERVED = app("one")
 ELSE = script("two")
@@ -150,34 +150,12 @@ def test_an_accounts_script_goes_before_the_wish_the_served_and_the_newest() -> 
     assert app("x", mtime=5) == told.app
 
 
-def test_a_script_that_a_wish_names_is_the_only_one_while_it_exists() -> None:
-    """Broken, it is the account's reason; gone, the others count again."""
-    wishes = Wishes(script="one/one/wsgi.py")
-    broken = verdict(home(script("one", source=BROKEN), ELSE, wishes=wishes), context())
-    assert broken.reason is not None
-    assert (State.REJECTED, "syntax-error") == (broken.state, broken.reason.code)
-    absent = verdict(home(gone("one/one/wsgi.py"), ELSE, wishes=wishes), context())
-    assert (State.SERVED, app("two")) == (absent.state, absent.app)
-    assert ["not-regular"] == [why.code for _, why in absent.others]
-
-
 def test_checks_that_are_skipped_are_those_of_the_text_alone() -> None:
     """`skip_checks` serves a script that does not compile, and never a link."""
     settings = msgspec.convert({"accounts": {"alice": {"skip_checks": True}}}, Settings)
     broken = home(script("one", source=BROKEN))
     assert State.SERVED is verdict(broken, context(settings=settings)).state
     assert State.REJECTED is verdict(home(link("one")), context(settings=settings)).state
-
-
-def test_a_fault_in_the_wishes_is_soft() -> None:
-    """An editor may be at work on `~/.slp.toml` as well."""
-    nodes = (node(""), node(".slp.toml", "file"))
-    faulty = Wishes(nodes, Fault("syntax-error", 4, "what is this"))
-    told = verdict(home(script("one"), wishes=faulty), context(SERVED))
-    assert (True, SERVED) == (told.keep, told.app)
-    assert told.reason is not None
-    assert "line 4" in told.reason.message
-    assert State.REJECTED is verdict(home(script("one"), wishes=faulty), context()).state
 
 
 @pytest.mark.parametrize(
@@ -209,3 +187,45 @@ def test_a_group_that_somebody_joined_is_not_ones_own() -> None:
     told = verdict(home(script("one", mode=0o664), account=shared), context())
     assert told.reason is not None
     assert "writable-by-others" == told.reason.code
+
+
+@pytest.mark.parametrize("served", [None, SERVED])
+def test_a_home_that_was_not_looked_through_is_over_budget_and_not_empty(
+    served: App | None,
+) -> None:
+    """A thousand directories stand before the project: that is said, with how many and a mend."""
+    told = verdict(home(unseen=1234), context(served, now=102, soft_since=100))
+    assert told.reason is not None
+    assert (State.REJECTED, "over-budget") == (told.state, told.reason.code)
+    assert "1234 directories of the home were not looked into" in told.reason.message
+    assert "hidden" in told.reason.fix
+    assert News.SOFT is told.reason.news, "the brake counts it as it does one that is gone"
+    assert () == told.warnings
+    assert State.EMPTY is verdict(home(unseen=0), context()).state
+
+
+def test_a_home_with_a_script_and_more_directories_than_are_watched_is_warned() -> None:
+    """It is served; what changes in the others is seen late."""
+    told = verdict(home(script("one"), unseen=7), context())
+    assert (State.SERVED, ["over-budget"]) == (told.state, [why.code for why in told.warnings])
+    assert "7 directories more than are watched" in told.warnings[0].message
+
+
+def test_what_was_published_below_another_root_is_gone_from_this_one() -> None:
+    """After another `[homes] root`, the sentence names the script where it was."""
+    settings = msgspec.convert({"homes": {"root": "/srv/homes"}}, Settings)
+    alice = replace(facts.ALICE, home="/srv/homes/alice")
+    moved = home(account=alice)
+    told = verdict(moved, context(SERVED, settings=settings))
+    assert (State.SERVED, SERVED, True) == (told.state, told.app, told.keep)
+    assert told.reason is not None
+    assert "/home/slp/alice/one/one/wsgi.py is not there any more" in told.reason.message
+    assert "put /home/slp/alice/one/one/wsgi.py back" in told.reason.fix
+    after = verdict(moved, context(SERVED, settings=settings, now=102, soft_since=100))
+    assert (State.EMPTY, None) == (after.state, after.app)
+
+
+def test_a_root_that_begins_like_another_is_not_below_it() -> None:
+    """`/home/slp/al` is no part of `/home/slp/alice`."""
+    assert "one/one/wsgi.py" == SERVED.within("/home/slp/alice")
+    assert SERVED.within("/home/slp/al") is None

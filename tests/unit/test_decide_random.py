@@ -53,9 +53,12 @@ def scripts(draw: st.DrawFn) -> Script:
 
 
 HOMES = st.builds(
-    lambda found, wish: home(*found, wishes=Wishes(script=wish)),
+    lambda found, wish, mode: home(
+        *found, wishes=Wishes((node(""), node(".slp.toml", "file", mode=mode)), script=wish)
+    ),
     st.lists(scripts(), max_size=5, unique_by=lambda script: script.path),
     st.sampled_from([None, None, "a/a/wsgi.py", "b/b/wsgi.py", "gone/gone/wsgi.py"]),
+    st.sampled_from([0o644, 0o644, 0o666]),
 )
 SERVED = st.sampled_from([None, app("a"), app("b"), app("gone")])
 SINCE = st.sampled_from([None, 97.0, 99.0])
@@ -84,7 +87,8 @@ def test_every_script_is_admitted_or_rejected_exactly_once(
     if paths:
         assert State.EMPTY is not told.state or told.keep or served
     for _, why in told.others:
-        assert RULES[why.code].news is why.news
+        absent = "not there" in why.message
+        assert (News.SOFT if absent else RULES[why.code].news) is why.news
 
 
 @given(HOMES, SERVED, SINCE, st.randoms())
@@ -130,3 +134,20 @@ def test_what_is_told_prints_and_keeps_its_kind(
         assert served == told.app
         assert told.reason is not None
         assert told.reason.news in {News.SOFT, News.UNKNOWN} or told.reason.code == "not-regular"
+
+
+@given(HOMES, SERVED, SINCE)
+@settings(max_examples=300, deadline=None)
+def test_no_wish_takes_down_what_is_served(
+    found: Home, served: App | None, since: float | None
+) -> None:
+    """Whatever a `~/.slp.toml` says, an app that is served without it is served with it."""
+    surrounding = context(served, soft_since=since)
+    without = judge(replace(found, wishes=Wishes()), surrounding)
+    told = judge(found, surrounding)
+    assert without is not None
+    assert told is not None
+    fit = served is not None and without.app is not None and without.app.script == served.script
+    if fit and not without.keep:
+        assert State.SERVED is told.state
+        assert not told.keep

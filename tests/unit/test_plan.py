@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from reconciler.decide.plan import Plan, calculate
+from reconciler.decide.plan import Change, Plan, calculate, too_many_at_fault
 from reconciler.decide.rules import reject
 from reconciler.model import App, Rejection, State, Verdict
 from reconciler.settings import Safety
@@ -16,6 +16,8 @@ SOFT = reject("no-application", path="~/x")
 UNSAFE = reject("symlink", path="~/x")
 ABOVE = reject("no-account", path="/home/slp/x", login="x")
 CHOICE = reject("disabled", name="x", why="")
+HOMES = reject("wrong-owner", path="~", uid=65534, name="x", own=1001)
+MISMATCH = reject("home-mismatch", path="/home/slp/x", name="x", login="x", actual="/y")
 
 
 def app(name: str, **changes: object) -> App:
@@ -80,20 +82,34 @@ def test_the_brake_holds_above_both_limits(count: int, of: int, held: int) -> No
 
 
 @pytest.mark.parametrize(
-    ("reason", "held"), [(SOFT, 10), (None, 10), (ABOVE, 10), (UNSAFE, 0), (CHOICE, 0)]
+    ("reason", "held"),
+    [(SOFT, 10), (None, 10), (ABOVE, 10), (MISMATCH, 10), (HOMES, 10), (UNSAFE, 0), (CHOICE, 0)],
 )
 def test_unsafe_is_exempt_unless_its_cause_lies_above_the_home(
     reason: Rejection | None, held: int
 ) -> None:
-    """A dangerous link goes at once, whoever else has one; a lost account database does not."""
+    """A dangerous link goes at once, whoever else has one; a lost account database does not.
+
+    Nor do homes on a server to which every owner is nobody (NFS without its table of names).
+    """
     assert held == len(withdrawing(10, 10, reason).held)
 
 
 def test_withdrawals_of_the_last_minute_count() -> None:
     """Five now after five before is ten of ten: an outage may come in pieces."""
+    before = [f"r{n}" for n in range(5)]
     assert 0 == len(withdrawing(5, 5, SOFT).held)
-    assert 5 == len(withdrawing(5, 5, SOFT, recent=5).held)
-    assert 0 == len(withdrawing(5, 45, SOFT, recent=5).held), "a fifth of the fifty at its start"
+    assert 5 == len(withdrawing(5, 5, SOFT, recent=before).held)
+    assert 5 == len(withdrawing(5, 44, SOFT, recent=before).held)
+    assert 0 == len(withdrawing(5, 45, SOFT, recent=before).held), "a fifth of fifty at its start"
+
+
+def test_who_was_withdrawn_and_is_served_again_counts_no_more() -> None:
+    """Nor does anybody twice: what counts is who was served at the minute's start and is not."""
+    again = [f"s{n:02}" for n in range(5)]
+    assert 0 == len(withdrawing(5, 10, SOFT, recent=again).held)
+    assert 0 == len(withdrawing(4, 5, SOFT, recent=["r", "r"]).held)
+    assert 5 == len(withdrawing(5, 5, SOFT, recent=["r", "r"]).held)
 
 
 def test_what_is_held_holds_nothing_else() -> None:
@@ -115,3 +131,44 @@ def test_apps_of_accounts_that_are_gone_count_as_withdrawals() -> None:
     served = {f"s{n}": app(f"s{n}") for n in range(8)}
     plan = calculate([], served, gone=list(served), safety=BRAKE)
     assert (0, 8) == (len(plan.changes), len(plan.held))
+
+
+@pytest.mark.parametrize(
+    ("at_fault", "all_of_them", "too_many"),
+    [(0, 0, False), (0, 9, False), (1, 1, True), (1, 2, False), (8, 8, True), (5, 6, False),
+     (6, 29, True), (6, 30, False), (6, 31, False)],
+)  # fmt: skip
+def test_where_everybody_is_at_fault_nobody_is(
+    at_fault: int, all_of_them: int, too_many: bool
+) -> None:
+    """One typing error in a template is not the fault of eight accounts; nor of a fifth of all."""
+    assert too_many is too_many_at_fault(at_fault, all_of_them, BRAKE)
+
+
+def test_who_is_held_is_named_and_keeps_their_reason() -> None:
+    """The stanza, the link and the page of each are kept by that."""
+    plan = withdrawing(6, 6, SOFT)
+    assert [(f"s{n:02}", "app.withdrawn", None, SOFT) for n in range(6)] == [
+        (change.account, change.event, change.app, change.reason) for change in plan.held
+    ]
+
+
+@pytest.mark.parametrize(
+    ("count", "names"),
+    [
+        (6, "6 withdrawals are held, as they look like an outage: s00, s01, s02, s03, s04 and "
+            "1 more; `slp-reconciler --once --force` lets them through"),
+        (2, "2 withdrawals are held, as they look like an outage: s00, s01; "
+            "`slp-reconciler --once --force` lets them through"),
+    ],
+)  # fmt: skip
+def test_the_sentence_of_what_is_held(count: int, names: str) -> None:
+    """Five names, and how many more; in quotes a command that can be pasted."""
+    changes = tuple(Change(f"s{n:02}", "app.withdrawn", None) for n in range(count))
+    assert names == Plan((), changes).held_text
+
+
+def test_five_that_are_held_are_all_named() -> None:
+    """ "and 0 more" is never said."""
+    held = tuple(Change(f"s{n}", "app.withdrawn", None) for n in range(5))
+    assert "s3, s4; " in str(Plan((), held).held_text)

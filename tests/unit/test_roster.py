@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from reconciler.decide.roster import Candidate, enroll
-from reconciler.settings import Settings
+from reconciler.decide.roster import Candidate, Census, enroll
+from reconciler.settings import Pages, Settings
 
 
 def settings(**tables: object) -> Settings:
@@ -19,7 +21,9 @@ CANDIDATES = st.lists(
     st.builds(
         Candidate,
         st.text("abcdef", min_size=1, max_size=3),
-        st.none() | st.integers(0, 9).map(float),
+        st.none() | st.integers(0, 9),
+        quarantined=st.sampled_from([None] * 4 + ["because"]),
+        broken=st.sampled_from([None] * 4 + ["no such filter"]),
     ),
     max_size=12,
     unique_by=lambda candidate: candidate.name,
@@ -36,19 +40,18 @@ SETTINGS = st.builds(
         max_size=3,
     ),
 )
-QUARANTINED = st.dictionaries(st.sampled_from(["a", "b", "zz"]), st.just("because"), max_size=2)
 
 
-@given(CANDIDATES, SETTINGS, QUARANTINED, st.randoms())
+@given(CANDIDATES, SETTINGS, st.randoms())
 def test_the_order_of_accounts_settles_nothing(
-    candidates: list[Candidate], given: Settings, quarantined: dict[str, str], chance: object
+    candidates: list[Candidate], given: Settings, chance: object
 ) -> None:
     """A directory is listed in any order."""
-    roster = enroll(candidates, given, quarantined)
+    roster = enroll(candidates, given)
     shuffled = list(candidates)
     chance.shuffle(shuffled)  # type: ignore[attr-defined]
 
-    assert roster == enroll(shuffled, given, quarantined)
+    assert roster == enroll(shuffled, given)
     assert not roster.declared & roster.refused.keys()
     assert roster.declared <= {candidate.name for candidate in candidates}
     urls = [given.url(name) for name in roster.declared]
@@ -56,7 +59,7 @@ def test_the_order_of_accounts_settles_nothing(
     if given.daemons.declare == "apps":
         assert len(roster.declared) <= given.daemons.budget
     for candidate in candidates:
-        if candidate.first_script is not None:
+        if candidate.place is not None:
             assert candidate.name in roster.declared or candidate.name in roster.refused
 
 
@@ -66,10 +69,11 @@ def test_a_place_in_the_budget_is_kept(
 ) -> None:
     """A newcomer is the one beyond the budget, and never takes a neighbour's place."""
     given = settings(daemons={"declare": declare, "budget": budget})
-    had = {c.name for c in candidates if c.first_script is not None}
-    before = enroll(candidates, given, {})
+    candidates = [replace(c, quarantined=None, broken=None) for c in candidates]
+    had = {c.name for c in candidates if c.place is not None}
+    before = enroll(candidates, given)
 
-    after = enroll([*candidates, Candidate("newest", 10.0)], given, {})
+    after = enroll([*candidates, Candidate("newest", 10)], given)
 
     assert before.declared & had == after.declared & had
     assert (len(had) < budget) == ("newest" in after.declared)
@@ -77,23 +81,23 @@ def test_a_place_in_the_budget_is_kept(
 
 def test_beyond_the_budget_the_oldest_scripts_have_a_place() -> None:
     """`auto` declares every home while there is room, and then those that ever had a script."""
-    homes = [Candidate("idle", None), Candidate("late", 2.0), Candidate("early", 1.0)]
+    homes = [Candidate("idle", None), Candidate("late", 2), Candidate("early", 1)]
 
     def declared(**daemons: object) -> set[str]:
-        return set(enroll(homes, settings(daemons=daemons), {}).declared)
+        return set(enroll(homes, settings(daemons=daemons)).declared)
 
     assert {"idle", "late", "early"} == declared(declare="auto", budget=3)
     assert {"late", "early"} == declared(declare="auto", budget=2)
     assert {"early"} == declared(declare="auto", budget=1)
     assert {"late", "early"} == declared(declare="apps", budget=3)
     assert {"idle", "late", "early"} == declared(declare="homes", budget=1)
-    refused = enroll(homes, settings(daemons={"budget": 1}), {}).refused
+    refused = enroll(homes, settings(daemons={"budget": 1})).refused
     assert {"late": "over-budget"} == {name: why.code for name, why in refused.items()}
 
 
 def test_ones_own_name_beats_a_setting() -> None:
     """A `url` that is somebody's name, or hides the pages, is refused; its own account is not."""
-    everyone = [Candidate(name, 1.0) for name in ("ann", "ben", "cat", "dan", "eve")]
+    everyone = [Candidate(name, 1) for name in ("ann", "ben", "cat", "dan", "eve")]
     given = settings(
         accounts={
             "ann": {"url": "ben"},
@@ -102,7 +106,7 @@ def test_ones_own_name_beats_a_setting() -> None:
             "eve": {"url": "shop"},
         }
     )
-    roster = enroll(everyone, given, {})
+    roster = enroll(everyone, given)
     assert {"ben", "cat"} == roster.declared
     assert {"ann", "dan", "eve"} == roster.refused.keys()
     assert "is taken by ben" in roster.refused["ann"].message
@@ -112,8 +116,131 @@ def test_ones_own_name_beats_a_setting() -> None:
 
 
 def test_the_quarantined_are_left_out_and_leave_their_place() -> None:
-    """What Apache refuses has no stanza; the words are Apache's."""
-    two = [Candidate("bad", 1.0), Candidate("good", 2.0)]
-    roster = enroll(two, settings(daemons={"declare": "apps", "budget": 1}), {"bad": "no sense"})
+    """What Apache refuses, or no template renders for, has no stanza; the words are its own."""
+    three = [
+        Candidate("bad", 1, quarantined="no sense"),
+        Candidate("good", 3),
+        Candidate("odd", 2, broken="no such filter"),
+    ]
+    roster = enroll(three, settings(daemons={"declare": "apps", "budget": 1}))
     assert {"good"} == roster.declared
-    assert "no sense" in roster.refused["bad"].message
+    assert {
+        "bad": "Apache refuses its configuration for bad: no sense",
+        "odd": "Apache refuses its configuration for odd: no such filter",
+    } == {name: why.message for name, why in roster.refused.items()}
+    assert roster.fault is None
+
+
+def test_what_is_in_quarantine_leaves_room_for_all_homes() -> None:
+    """`auto` counts those who can have a stanza."""
+    two = [Candidate("bad", None, quarantined="no sense"), Candidate("idle", None)]
+    assert {"idle"} == enroll(two, settings(daemons={"budget": 1})).declared
+
+
+def test_a_template_that_fails_for_all_is_nobodys_fault() -> None:
+    """The fault is named with one account of it; who is in quarantine by themselves stays so."""
+    names = ("ann", "ben", "cat")
+    everyone = [Candidate(name, n, broken=f"line {n}") for n, name in enumerate(names)]
+    everyone[1] = replace(everyone[1], quarantined="no sense")
+    roster = enroll(reversed(everyone), settings())
+    assert "the templates fail for 3 of 3 accounts; ann: line 0" == roster.fault
+    assert {"ann", "cat"} == roster.declared
+    assert {"ben"} == roster.refused.keys()
+    full = enroll(everyone, settings(daemons={"declare": "apps", "budget": 1}))
+    assert (roster.fault, {"ann"}) == (full.fault, full.declared)
+
+
+def test_a_tie_in_the_queue_goes_by_name() -> None:
+    """Two with one place, as notes of another day may have: the same one is late each time."""
+    tied = [Candidate("zoe", 1), Candidate("ann", 1), Candidate("mia", 1)]
+    given = settings(daemons={"declare": "apps", "budget": 2})
+    for order in (tied, tied[::-1]):
+        roster = enroll(order, given)
+        assert ({"ann", "mia"}, {"zoe"}) == (roster.declared, set(roster.refused))
+
+
+def test_the_sentences_of_a_full_server_and_of_a_url_that_is_taken() -> None:
+    """Each names what is full or taken, and whom to ask for what."""
+    two = [Candidate("ann", 1), Candidate("ben", 2)]
+    full = enroll(two, settings(daemons={"declare": "apps", "budget": 1})).refused["ben"]
+    assert "the server has room for 1 apps, and all of it is taken" == full.message
+    assert (
+        "ask the administrator for a larger budget under [daemons], or to free a place" == full.fix
+    )
+    taken = enroll(two, settings(accounts={"ann": {"url": "ben"}})).refused["ann"]
+    assert "/django/ben is taken by ben" == taken.message
+    assert 'ask the administrator for another url under [accounts."ann"]' == taken.fix
+
+
+@pytest.mark.parametrize(
+    ("account", "dashboard", "above"),
+    [
+        ({"url": "django", "at_root": True}, "/slp-status", "/django"),
+        ({"url": "slp-status", "at_root": True}, "/slp-status", "/slp-status"),
+        ({"url": "slp", "at_root": True}, "/slp/status", "/slp/status"),
+        ({"url": "djang", "at_root": True}, "/slp-status", None),
+        ({"url": "slp-status", "at_root": True}, "", None),
+        ({"url": "shop"}, "/django/ann", None),
+    ],
+)
+def test_a_url_that_would_hide_the_pages_is_refused(
+    account: dict[str, object], dashboard: str, above: str | None
+) -> None:
+    """At it, or anything above it by whole names."""
+    given = replace(settings(accounts={"ann": account}), pages=Pages(dashboard=dashboard))
+    refused = enroll([Candidate("ann", 1)], given).refused
+    hides = [why.message.partition(" ")[2] for why in refused.values()]
+    assert ([] if above is None else [f"would hide {above}"]) == hides
+
+
+def test_where_two_settings_give_one_url_the_first_by_name_has_it() -> None:
+    """And an account's own name, said as a setting, is its own name still."""
+    everyone = [Candidate(name, 1) for name in ("ann", "ben", "cat")]
+    given = settings(accounts={"ann": {"url": "shop"}, "ben": {"url": "shop"}})
+    assert {"ben"} == enroll(everyone[::-1], given).refused.keys()
+    given = settings(accounts={"ann": {"url": "cat"}, "cat": {"url": "cat"}})
+    assert {"ann"} == enroll(everyone, given).refused.keys()
+
+
+class TestCensus:
+    """Who is treated otherwise than before, and that nothing else is worked out again."""
+
+    def test_a_newcomer_is_told_once(self) -> None:
+        """The same candidate again is no news."""
+        census = Census(settings())
+        assert (frozenset(), {}, None) == (
+            census.roster.declared, census.roster.refused, census.roster.fault
+        )  # fmt: skip
+        assert set() == census.take()
+        census.note("ann", Candidate("ann", 1))
+        assert {"ann"} == census.take()
+        assert {"ann"} == census.roster.declared
+        before = census.roster
+        census.note("ann", Candidate("ann", 1))
+        assert set() == census.take()
+        assert before is census.roster, "not made anew"
+
+    def test_who_leaves_makes_room(self) -> None:
+        """Both the one who went and the one who has their place are treated otherwise."""
+        census = Census(settings(daemons={"declare": "apps", "budget": 1}))
+        census.note("ann", Candidate("ann", 1))
+        census.note("ben", Candidate("ben", 2))
+        assert {"ann", "ben"} == census.take()
+        assert {"ben"} == census.roster.refused.keys()
+        census.note("ann", None)
+        assert {"ann", "ben"} == census.take()
+        assert {"ben"} == census.roster.declared
+        census.note("zoe", None)
+        assert set() == census.take(), "nobody knew them"
+
+    def test_another_reason_is_another_treatment(self) -> None:
+        """Refused before and after, with other words."""
+        census = Census(settings())
+        census.note("ann", Candidate("ann", 1, quarantined="no sense"))
+        census.note("ben", Candidate("ben", 2))
+        assert {"ann", "ben"} == census.take()
+        census.note("ann", Candidate("ann", 1, quarantined="no meaning"))
+        assert {"ann"} == census.take()
+        assert "no meaning" in census.roster.refused["ann"].message
+        census.note("cat", Candidate("cat", 3))
+        assert {"cat"} == census.take(), "ann is refused as before"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import string
 import subprocess
 from pathlib import Path
@@ -10,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.decide.rules import RULES, printable, quoted, reject
-from reconciler.model import News
+from reconciler.decide.rules import GONE, MISSING, RULES, printable, quoted, reject
+from reconciler.model import News, Rejection
 
 CODES = [
     "no-account", "system-account", "home-mismatch", "url-name", "unsafe-name", "symlink",
@@ -20,13 +21,17 @@ CODES = [
     "unreadable", "over-budget", "unreachable", "static-unreachable",
 ]  # fmt: skip
 UNSAFE = set(CODES[:10])
+MENDS = [mend for rule in RULES.values() for mend in (rule, rule.home) if mend is not None]
 VALUES = {
     name: f"a_{name}"
-    for rule in RULES.values()
-    for text in (rule.message, rule.fix, rule.fix_home or "")
+    for text in [
+        *(rule.message for rule in RULES.values()),
+        *(text for mend in MENDS for text in (mend.advice, mend.command)),
+    ]
     for _, name, _, _ in string.Formatter().parse(text)
-    if name
-}
+    if name and name != "show"
+} | {"show": "cat -n"}
+COMMANDS = [code for code, rule in RULES.items() if rule.command]
 BYTES = st.binary(min_size=1, max_size=12).filter(lambda name: not {0, ord("/")} & set(name))
 
 
@@ -46,24 +51,59 @@ def test_a_row_says_what_is_wrong_and_how_to_mend_it(code: str) -> None:
     assert "{" not in told.message + told.fix
 
 
-@pytest.mark.parametrize("code", sorted(UNSAFE - {"system-account", "url-name", "not-regular"}))
+@pytest.mark.parametrize("code", COMMANDS)
 def test_a_command_is_one_that_a_shell_can_read(code: str) -> None:
-    """A student's, or the administrator's after the colon; with odd names too."""
+    """A student's or the administrator's; with odd names too."""
     for path in ("~", "~/mysite/mysite/wsgi.py", '~/it\'s a "$(x)"/\x1b/`\\`'):
-        told = reject(code, **(VALUES | {"path": path}))
-        fix = told.fix
-        asked = fix.startswith("ask the administrator")
-        command = fix.partition(": ")[2] if asked else fix
+        command = reject(code, **(VALUES | {"path": path})).command
         done = subprocess.run(["bash", "-nc", command], capture_output=True, text=True, check=False)
         assert ("", 0) == (done.stderr, done.returncode), command
 
 
-def test_what_is_the_homes_own_fault_is_the_administrators_to_mend() -> None:
-    """A student cannot rename or chown their home; a mode of it they can change."""
-    for code in ("symlink", "wrong-owner"):
-        assert reject(code, **(VALUES | {"path": "~"})).fix.startswith("ask the administrator")
+@pytest.mark.parametrize("code", COMMANDS)
+def test_a_command_begins_with_a_program(code: str) -> None:
+    """Words that a shell happens to take are none: each part of it names a program."""
+    command = reject(code, **(VALUES | {"path": "~/x", "version": "3"})).command
+    for part in command.split(" && "):
+        program = part.split()[0]
+        assert program.startswith("~/x/bin/") or shutil.which(program), part
+
+
+def test_words_have_no_command_in_quotes() -> None:
+    """Who reads `so` pastes it: what can be pasted is the command, and nothing else is."""
+    for told in [*MENDS, MISSING, GONE]:
+        assert "`" not in told.advice + told.command
+
+
+@pytest.mark.parametrize(
+    ("advice", "command", "fix"),
+    [("a", "", "a"), ("", "b", "b"), ("a", "b", "a: b")],
+)
+def test_a_fix_is_the_advice_and_the_command(advice: str, command: str, fix: str) -> None:
+    """One text for the status and the log."""
+    assert fix == Rejection("x", "y", News.SOFT, advice, command).fix
+
+
+@pytest.mark.parametrize("code", ["symlink", "wrong-owner", "not-regular"])
+def test_what_is_the_homes_own_fault_is_the_administrators_to_mend(code: str) -> None:
+    """A student cannot rename or chown their home, so its cause lies above it."""
+    home, below = (reject(code, **(VALUES | {"path": path})) for path in ("~", "~/x"))
+    assert home.advice.startswith("ask the administrator")
+    assert (True, False) == (home.above, below.above)
+    assert ("", True) == (below.advice, bool(below.command))
+
+
+def test_a_mode_of_the_home_is_its_owners_to_mend() -> None:
+    """They can change that."""
     home = reject("writable-by-others", path="~", mode="0777", who="all", change="go-w")
     assert "chmod go-w -- ~" == home.fix
+    assert not home.above
+
+
+def test_causes_above_the_home_are_those_of_the_account() -> None:
+    """The database, and the names that it gives: no student brings these about."""
+    above = {code for code in RULES if reject(code, **(VALUES | {"path": "~/x"})).above}
+    assert {"no-account", "system-account", "home-mismatch", "url-name"} == above
 
 
 def test_a_way_to_be_opened_is_named_from_the_home_down() -> None:
@@ -86,6 +126,25 @@ def test_a_quoted_path_is_that_path_to_the_shell(parts: list[bytes]) -> None:
         check=True,
     )
     assert b"/h/" + path + b"\0" == done.stdout
+
+
+@pytest.mark.parametrize(
+    ("path", "word"),
+    [
+        ("~", "~"),
+        ("~/a", "~/a"),
+        ("~/a b", "~/'a b'"),
+        ("~a", "'~a'"),
+        ("/srv/a b", "'/srv/a b'"),
+        ("/srv/~/a", "'/srv/~/a'"),
+        ("~/aX !~b\n", "~/$'aX !~b\\x0a'"),
+        ("/a\x7f'\\é", "$'/a\\x7f\\x27\\x5c\\xc3\\xa9'"),
+        ("~/\udcff", "~/$'\\xff'"),
+    ],
+)
+def test_how_a_path_is_quoted(path: str, word: str) -> None:
+    """The home stays bare, what prints is between quotes, and only what does not is a number."""
+    assert word == quoted(path)
 
 
 @given(st.text(st.characters(codec=None)))
