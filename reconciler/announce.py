@@ -33,14 +33,14 @@ class Teller:
                 )
             )
         withdrawn = {c.account for c in found.plan.changes if c.event == "app.withdrawn"}
-        for event in events.of_rejections(v for v in found.news if v.name not in withdrawn):
+        for event in events.of_reasons(u for u in found.updates if u.name not in withdrawn):
             self._emit(event)
         for account, why in sorted(found.failed.items()):
             self._log.error("app.failed", account=account, message=why)
         self._last("withdrawal.held", passes.held)
         self._last("templates.broken", passes.fault)
         self._last("generation.blocked", passes.blocked)
-        tell = self._log.info if found.has_changes or not self._has_told else self._log.debug
+        tell = self._log.info if found.has_news or not self._has_told else self._log.debug
         tell("pass.done", took_ms=round(found.took_ms, 1), changes=len(found.done))
         self._has_told = True
 

@@ -59,6 +59,12 @@ class Case:
         """What is published."""
         return None if self.live is None else self.live.app
 
+    def shown(self, verdict: Verdict) -> Verdict:
+        """Return the verdict as people are told of it: with what other columns add."""
+        if not self.held or self.app is None:
+            return verdict
+        return replace(verdict, state=State.SERVED, app=self.app, keep=True)
+
     @property
     def recheck_at(self) -> float | None:
         """When to look again even if nothing happens."""

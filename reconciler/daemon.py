@@ -45,7 +45,7 @@ class Life:
     ) -> None:
         self.settings = settings
         self.database = frozenset(outside.accounts().files)
-        self.canary = f"{settings.state.directory}/canary/beat"
+        self.canary = f"{settings.state.directory}/alive/beat"
         watched = {*self.database, settings.apache.templates}
         watched.add(os.path.abspath(config or DEFAULT_FILE))
         if outside.notify.beat_every is not None:
@@ -62,7 +62,11 @@ class Life:
             files=sorted(watched),
             wake=inbox.put,
         )
-        self.watch.start()
+        try:
+            self.watch.start()
+        except BaseException:
+            self.end()
+            raise
 
     def end(self) -> None:
         """End the watcher's threads and the helpers."""
@@ -205,7 +209,7 @@ class Daemon:
             rechecks=found.rechecks,
             now=now,
         )
-        if found.has_changes or found.told:
+        if found.has_news or found.updates:
             life.schedule.told(now)
         if found.wanted is not None or life.passes.unverified:
             life.schedule.wanted(now)

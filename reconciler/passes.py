@@ -18,8 +18,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 
-from msgspec.structs import replace
-
 from reconciler.case import Case, Cases
 from reconciler.decide.plan import BRAKE_WINDOW, Change, Plan, calculate, counts
 from reconciler.decide.verdict import Context, judge
@@ -50,10 +48,8 @@ class Look:
     plan: Plan
     wanted: Wanted | None
     """The configuration that ought to be current and is not; None where nothing is to be done."""
-    news: tuple[Verdict, ...] = ()
-    """Those whose reason is another than before."""
-    told: bool = False
-    """An entry of the status is another."""
+    updates: tuple[status.Update, ...] = ()
+    """The entries of the status that are others than before."""
     looked: Set[str] = frozenset()
     """At whom it looked."""
     unsettled: Set[str] = frozenset()
@@ -65,9 +61,10 @@ class Look:
     took_ms: float = 0.0
 
     @property
-    def has_changes(self) -> bool:
+    def has_news(self) -> bool:
         """Whether there is anything to tell."""
-        return bool(self.plan.has_changes or self.news or self.wanted)
+        reasons = any(update.has_new_reason for update in self.updates)
+        return reasons or self.plan.has_changes or self.wanted is not None
 
     @property
     def done(self) -> tuple[Change, ...]:
@@ -170,15 +167,15 @@ class Passes:
             if dry_run:
                 return Look(plan=plan, wanted=wanted)
             todo = self._todo(looked)
-            failed = dict(filter(None, map(self._apply, plan.changes)))
-            told, news = self._tell(todo)
+            failed = self._carry_out(plan, todo)
+            now = self._clock.wall()
+            updates = [self._tell(case, now) for case in todo]
             self.held = plan.held_text
             self._notes.save()
             return Look(
                 plan=plan,
                 wanted=wanted,
-                news=news,
-                told=told,
+                updates=tuple(update for update in updates if update.differs),
                 looked=looked,
                 unsettled=looked & self._cases.open,
                 rechecks={c.name: at for c in todo if (at := c.recheck_at) is not None},
@@ -335,23 +332,33 @@ class Passes:
                 return plan
             looked |= treated
 
-    def _apply(self, change: Change) -> tuple[str, str] | None:
-        """Make one change; return who could not be changed and why, which is tried again."""
-        case = self._cases.row(change.account)
-        try:
-            if change.app is not None:
-                case.live = self._sets.publish(change.app, case.live)
-            else:
-                self._show(case)  # before its link goes
-                self._sets.withdraw(case.name, case.live)
-                case.live = None
-                if counts(change):
-                    self._notes.withdrew(case.name)
-            case.trouble = None
-        except OSError as error:
-            case.trouble = f"{error.strerror}: {error.filename}"
-        self._cases.file(case)
-        return None if case.trouble is None else (case.name, case.trouble)
+    def _carry_out(self, plan: Plan, todo: Iterable[Case]) -> dict[str, str]:
+        """Make the changes; return who could not be changed and why, which is tried again."""
+        coming = {change.account for change in plan.changes if change.app is not None}
+        going = {change.account for change in plan.changes if change.app is None}
+        for case in todo:  # pages before links: no moment without either
+            if case.name in going or (case.live is None and case.name not in coming):
+                self._show(case)
+        for change in plan.changes:
+            case = self._cases.row(change.account)
+            try:
+                self._apply(change, case)
+                case.trouble = None
+            except OSError as error:
+                case.trouble = f"{error.strerror}: {error.filename}"
+                if case.live is None:
+                    self._show(case)
+            self._cases.file(case)
+        return {case.name: case.trouble for case in todo if case.trouble is not None}
+
+    def _apply(self, change: Change, case: Case) -> None:
+        if change.app is not None:
+            case.live = self._sets.publish(change.app, case.live)
+            return
+        self._sets.withdraw(case.name, case.live)
+        case.live = None
+        if counts(change):
+            self._notes.withdrew(case.name)
 
     def _show(self, case: Case) -> None:
         """Write what the account's URL says."""
@@ -360,32 +367,20 @@ class Passes:
             page = pages.account(verdict, self.settings)
             case.page = self._notices.show(case.name, page, case.page)
 
-    def _tell(self, todo: Iterable[Case]) -> tuple[bool, tuple[Verdict, ...]]:
-        """Bring pages and entries up to date; return whether any entry differs, and new reasons."""
-        differs, news = False, []
-        for case in todo:
-            verdict, before = self._cases.settled(case), case.told
-            if case.live is None:
-                self._show(case)
-            elif case.page is not None:
-                self._notices.remove(case.name)
-                case.page = None
-            if verdict is None and case.live is None:
-                differs |= before is not None
-                self._forget(case)
-                continue
-            if verdict is not None:
-                if case.held and case.app is not None:
-                    verdict = replace(verdict, state=State.SERVED, app=case.app, keep=True)
-                case.told = status.entry(verdict, before, self.settings, self._clock.wall())
-                if case.told != before:
-                    differs = True
-                    reason = case.told.reason
-                    if reason is not None and (before is None or before.reason != reason):
-                        news.append(verdict)
-            if not self._is_unsettled(case):
-                self._cases.open.discard(case.name)
-        return differs, tuple(news)
+    def _tell(self, case: Case, now: str) -> status.Update:
+        """Bring the entry of the status up to date, and close the case if nothing is left to do."""
+        before, verdict = case.told, self._cases.settled(case)
+        if case.live is not None and case.page is not None:
+            self._notices.remove(case.name)
+            case.page = None
+        if verdict is not None:
+            case.told = status.entry(case.shown(verdict), before, self.settings, now)
+        elif case.live is None:
+            case.told = None
+            self._forget(case)
+        if not self._is_unsettled(case):
+            self._cases.open.discard(case.name)
+        return status.Update(case.name, before, case.told)
 
     def _forget(self, case: Case) -> None:
         self._notices.remove(case.name)

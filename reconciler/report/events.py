@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.model import App, Rejection, State, Verdict
+from reconciler.model import App, Rejection, State
+from reconciler.report.status import Reason, Update
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +32,16 @@ def of_change(
     return Event("info", event, keys)
 
 
-def of_rejections(verdicts: Iterable[Verdict]) -> Iterator[Event]:
+def of_reasons(updates: Iterable[Update]) -> Iterator[Event]:
     """Yield the events of reasons that are new."""
-    for verdict in verdicts:
-        if verdict.reason is None:
+    for update in updates:
+        entry = update.after
+        if entry is None or entry.reason is None or not update.has_new_reason:
             continue
-        name = "app.at_risk" if verdict.state is State.SERVED else "app.rejected"
+        name = "app.at_risk" if entry.state == State.SERVED else "app.rejected"
         yield Event(
-            "warning", name, {"account": verdict.name, "url": f"{verdict.url}/"}
-            | _words(verdict.reason)
-        )  # fmt: skip
+            "warning", name, {"account": update.name, "url": entry.url} | _words(entry.reason)
+        )
 
 
 def of_outcome(
@@ -72,5 +73,5 @@ def of_outcome(
         yield Event("error", names[ending], keys | {"message": message})
 
 
-def _words(reason: Rejection) -> dict[str, str]:
+def _words(reason: Rejection | Reason) -> dict[str, str]:
     return {"code": reason.code, "message": reason.message, "fix": reason.fix}

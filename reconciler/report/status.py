@@ -10,7 +10,7 @@ from reconciler.model import Rejection, State, Verdict
 from reconciler.settings import Settings
 
 
-class Reason(msgspec.Struct):
+class Reason(msgspec.Struct, frozen=True):
     """A rejection as people and programs read it."""
 
     code: str
@@ -36,6 +36,25 @@ class AccountStatus(msgspec.Struct):
     reason: Reason | None
     warnings: list[Reason]
     others: list[Other]
+
+
+class Update(msgspec.Struct, frozen=True):
+    """What a pass made of one account's entry."""
+
+    name: str
+    before: AccountStatus | None
+    after: AccountStatus | None
+
+    @property
+    def differs(self) -> bool:
+        """Whether the entry is another."""
+        return self.before != self.after
+
+    @property
+    def has_new_reason(self) -> bool:
+        """Whether it has a reason, and another than before."""
+        before = None if self.before is None else self.before.reason
+        return self.after is not None and self.after.reason not in {None, before}
 
 
 class Status(msgspec.Struct):
