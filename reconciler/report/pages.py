@@ -34,6 +34,7 @@ def account(verdict: Verdict, settings: Settings) -> bytes:
         home=f"{settings.homes.root}/{verdict.name}",
         explain=settings.pages.explain,
         reason=verdict.reason,
+        warnings=verdict.warnings,
         others=[
             (printable(path), reason)
             for path, reason in verdict.others
