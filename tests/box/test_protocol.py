@@ -1,4 +1,4 @@
-"""What a configuration test, a reload and an answer are worth, on a real Apache as they are set up."""
+"""What a configuration test, a reload and an answer are worth, on a real Apache."""
 
 from __future__ import annotations
 
