@@ -29,7 +29,8 @@ from reconciler.publish.ledger import Book
 from reconciler.publish.lock import FileLock
 from reconciler.publish.outcome import Outcome, Wanted
 from reconciler.publish.pages import PageFiles
-from reconciler.publish.protocol import Ids, Publisher
+from reconciler.publish.protocol import Publisher
+from reconciler.publish.serving import Ids
 from reconciler.publish.sets import Sets
 from reconciler.report import pages, status
 from reconciler.settings import Settings

@@ -36,20 +36,23 @@ def find(
     }
     if test(wanted.only(sound)) is not None:
         return None
-    declared = len(wanted.stanzas)
-    most = min(
-        max(safety.max_withdrawn_count, int(safety.max_withdrawn_share * declared)), declared - 1
-    )
-    return _Search(wanted, test, most).run(sound, sorted(wanted.stanzas.keys() - sound))
+    search = _Search(wanted, test, most(len(wanted.stanzas), safety))
+    return search.run(sound, sorted(wanted.stanzas.keys() - sound))
+
+
+def most(declared: int, safety: Safety) -> int:
+    """Return how many of the accounts declared may be at fault before the fault is nobody's."""
+    share = int(safety.max_withdrawn_share * declared)
+    return min(max(safety.max_withdrawn_count, share), declared - 1)
 
 
 class _Search:
     """One search; for one at fault of n it takes log2(n) + 1 tests."""
 
-    def __init__(self, wanted: Configuration, test: Test, most: int) -> None:
+    def __init__(self, wanted: Configuration, test: Test, limit: int) -> None:
         self._wanted = wanted
         self._test = test
-        self._most = most
+        self._limit = limit
         self._tests = 0
 
     def run(self, sound: set[str], suspects: list[str]) -> dict[str, str] | None:
@@ -57,7 +60,7 @@ class _Search:
         found: dict[str, str] = {}
         why: str | None = ""
         while why is not None:
-            if len(found) == self._most or self._tests > _MAX_TESTS:
+            if len(found) == self._limit or self._tests > _MAX_TESTS:
                 return None
             first, why = self._first(sound, suspects)
             found[suspects[first]] = why

@@ -1,4 +1,4 @@
-"""What is to go live, and what became of it: the values that `protocol` takes and gives."""
+"""What is to go live, and what became of it: the values that `protocol` takes, keeps and gives."""
 
 from __future__ import annotations
 
@@ -54,3 +54,29 @@ class Outcome:
     took_ms: float = 0.0
     stall: float = 0.0
     """Seconds that the last reload took until it was seen."""
+
+
+class Ended(Exception):  # noqa: N818  no error: how a run ends, short of converged
+    """A step that is the last of its run."""
+
+    def __init__(self, ending: Ending, message: str) -> None:
+        super().__init__(message)
+        self.ending = ending
+
+
+@dataclass(slots=True)
+class Run:
+    """What one call of `configure` has done so far: its steps hand it on."""
+
+    before: int | None
+    """The generation that was current when it began."""
+    number: int | None
+    """The one that is, or is to be, current."""
+    published: bool = False
+    reloaded: bool = False
+    quarantined: dict[str, Quarantine] = field(default_factory=dict)
+    unread: frozenset[str] = frozenset()
+    """Files that the last test did not read where they were staged."""
+    warning: str | None = None
+    said: str = ""
+    """What was seen last."""

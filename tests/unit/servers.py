@@ -137,12 +137,15 @@ def published(state: Path) -> Configuration | None:
     return parse({name: (state / "current" / name).read_bytes() for name in FILES})
 
 
-def configuration(*names: str, head: str = "", **texts: str) -> Configuration:
+def configuration(
+    *names: str, head: str = "", ids: tuple[int, int] | None = None, **texts: str
+) -> Configuration:
     """Return a configuration of these accounts, each with a text of its own or what is given."""
     stanzas = {name: f"Daemon {name}\n" for name in names} | texts
-    return Configuration(
-        (HEAD + head, HEAD, ""), {name: (text, "", "") for name, text in stanzas.items()}
-    )
+    row = "" if ids is None else " {}:{}".format(*ids)
+    body = "".join(f"#= {name}{row} =#\n{text}" for name, text in sorted(stanzas.items()))
+    mine, other = f"{HEAD}{head}{body}", HEAD
+    return parse(dict(zip(FILES, (mine.encode(), other.encode(), b""), strict=True)))
 
 
 class Side:
@@ -153,6 +156,8 @@ class Side:
         self.server = FakeServer(state)
         self.clock = SetClock()
         self.gone: set[str] = set()
+        self.ids: dict[str, tuple[int, int]] = {}
+        """Uid and gid of who has others than 1 and 1."""
         self.settings = Settings(state=StateDirectory(directory=str(state), keep_generations=2))
         self.begin()
 
@@ -162,7 +167,9 @@ class Side:
             self.settings,
             self.server,  # type: ignore[arg-type]
             clock=self.clock,
-            resolved=lambda names: {name: (1, 1) for name in names if name not in self.gone},
+            resolved=lambda names: {
+                name: self.ids.get(name, (1, 1)) for name in names if name not in self.gone
+            },
         )
 
     def wanted(self, wanted: Configuration, **left_out: object) -> Wanted:

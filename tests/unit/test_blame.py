@@ -37,8 +37,7 @@ def test_whoever_is_at_fault_is_found_and_nobody_else(data: st.DataObject, size:
 
     found = blame.find(configuration(*names), None, test, Safety())
 
-    most = min(max(5, int(0.2 * size)), size - 1)
-    if len(guilty) > most:
+    if len(guilty) > min(max(5, int(0.2 * size)), size - 1):
         assert found is None
     elif test.tests <= 64:
         assert guilty == set(found or {})

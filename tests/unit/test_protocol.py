@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.publish.configuration import Stanza
 from reconciler.publish.lock import LockTimeoutError
 from reconciler.publish.notes import Quarantine
 from reconciler.publish.outcome import Ending
@@ -482,6 +483,28 @@ def test_the_first_generation_ever_is_put_back_to_none(side: Side) -> None:
     assert not (side.state / "current").is_symlink()
 
 
+def test_without_notes_the_one_before_is_put_back(side: Side) -> None:
+    """Somebody removed server.json: that costs memory, and never what is published."""
+    side.publish(TWO)
+    (side.state / "server.json").unlink()
+    side.begin()
+    side.server.strange = {"carol"}
+    outcome = side.publish(configuration("carol"))
+    assert (Ending.PUT_BACK, 1) == (outcome.ending, outcome.generation)
+    assert ["alice", "bob"] == names(side)
+    assert 1 == side.publisher.notes.verified
+
+
+def test_what_was_refused_may_come_again_after_another_was_served(side: Side) -> None:
+    """Refusal is for a state of things: once Apache took another, it is over."""
+    side.publish(TWO)
+    side.server.strange = {"carol"}
+    side.publish(configuration("carol"))
+    side.server.strange = set()
+    assert Ending.CONVERGED is side.publish(configuration("dave")).ending
+    assert Ending.CONVERGED is side.publish(configuration("carol")).ending
+
+
 def test_an_apache_that_ended_is_left_with_the_last_good_one(side: Side) -> None:
     """It is not started again; and the refusal holds whoever starts it."""
     side.publish(TWO)
@@ -545,6 +568,17 @@ def test_who_is_gone_since_is_not_put_back(side: Side) -> None:
     assert ["alice"] == names(side) == sorted(side.server.runs.stanzas)  # type: ignore[union-attr]
     notes = side.publisher.notes
     assert outcome.generation == notes.verified == notes.seen
+
+
+@pytest.mark.skipif(not hasattr(Stanza, "ids"), reason="a stanza does not say yet whose ids it has")
+def test_who_was_made_anew_with_other_ids_is_not_put_back(side: Side) -> None:
+    """The daemon that the last good one declares would run as whoever has that uid now."""
+    side.publish(configuration("alice", "bob", ids=(1, 1)))
+    side.server.strange = {"carol"}
+    side.ids = {"bob": (1, 2)}
+    outcome = side.publish(configuration("alice", "carol", ids=(1, 1)))
+    assert Ending.PUT_BACK is outcome.ending
+    assert ["alice"] == names(side)
 
 
 def test_who_is_left_over_after_a_search_may_have_been_refused_before(side: Side) -> None:
