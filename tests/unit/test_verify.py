@@ -190,7 +190,14 @@ def test_a_redirect_within_https_to_another_name_is_followed(sites: Callable[...
 
 @pytest.mark.parametrize(
     "location",
-    ["https://sso.invalid/login?next=x", "/login", "https://[/", f"https://x.invalid:x{PATH}", ""],
+    [
+        "https://sso.invalid/login?next=x",
+        f"ftp://x.invalid{PATH}",
+        "/login",
+        "https://[/",
+        f"https://x.invalid:x{PATH}",
+        "",
+    ],
 )
 def test_led_elsewhere_is_an_answer_as_any_other(site: Site, location: str) -> None:
     """To a login, or to nowhere: it is not followed, and said."""
