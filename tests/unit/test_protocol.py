@@ -428,6 +428,21 @@ def test_the_spacing_of_reloads_outlives_the_process(side: Side) -> None:
     assert 0.0 == side.publisher.not_before
 
 
+def test_a_server_that_takes_long_to_reload_is_given_five_times_as_long(side: Side) -> None:
+    """Its last stall counts, where it is more than the settings' timeout."""
+    wait = side.server.wait
+
+    def slow(asked: object, *, allow: float) -> object:
+        side.clock.time += 4.0
+        return wait(asked, allow=allow)  # type: ignore[arg-type]
+
+    side.server.wait = slow  # type: ignore[assignment,method-assign]
+    side.publish(TWO)
+    assert 1 == side.server.count("wait 15")
+    side.publish(configuration("carol"))
+    assert 1 == side.server.count("wait 20")
+
+
 # ---- step 9: what is not served is put back ------------------------------------------------
 
 
@@ -568,6 +583,16 @@ def test_who_is_gone_since_is_not_put_back(side: Side) -> None:
     assert ["alice"] == names(side) == sorted(side.server.runs.stanzas)  # type: ignore[union-attr]
     notes = side.publisher.notes
     assert outcome.generation == notes.verified == notes.seen
+
+
+def test_what_was_put_back_without_the_dead_is_what_is_gone_back_to(side: Side) -> None:
+    """Though Apache has ended and cannot show it: the one with the dead would end it again."""
+    side.publish(TWO)
+    side.server.dies = True
+    side.gone = {"bob"}
+    outcome = side.publish(configuration("alice", "carol"))
+    assert (["alice"], 3) == (names(side), outcome.generation)
+    assert 3 == side.publisher.notes.verified
 
 
 @pytest.mark.skipif(not hasattr(Stanza, "ids"), reason="a stanza does not say yet whose ids it has")
