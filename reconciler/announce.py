@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from reconciler.passes import Look, Passes
-from reconciler.publish.protocol import Outcome
+from reconciler.publish.outcome import Outcome
 from reconciler.report import events
 from reconciler.report.events import Event
 
@@ -62,6 +62,8 @@ class Teller:
                 took_ms=ended.took_ms,
             ):
                 self._emit(event)
+        if ended.warning is not None:
+            self._log.warning("configtest.blind", message=ended.warning)
 
     def _last(self, event: str, message: str | None) -> None:
         if message is not None and message != self._lasting.get(event):

@@ -20,7 +20,7 @@ from reconciler.outside import Outside
 from reconciler.passes import Look, Passes
 from reconciler.publish import files
 from reconciler.publish.lock import LockTimeoutError
-from reconciler.publish.protocol import Ending, Outcome
+from reconciler.publish.outcome import Ending, Outcome
 from reconciler.publish.render import TemplateError
 from reconciler.schedule import Schedule, Task
 from reconciler.settings import DEFAULT_FILE, Settings, load

@@ -13,7 +13,7 @@ from reconciler.outside import Outside
 from reconciler.passes import Passes
 from reconciler.publish.configuration import FILES, Configuration
 from reconciler.publish.lock import LockTimeoutError
-from reconciler.publish.protocol import Ending, Outcome
+from reconciler.publish.outcome import Ending, Outcome
 from reconciler.publish.render import TemplateError
 from reconciler.settings import Settings
 

@@ -30,11 +30,11 @@ from reconciler.outside import Outside
 from reconciler.publish.account_notes import AccountNotes
 from reconciler.publish.apache import MARKER
 from reconciler.publish.configuration import BLANK_DIGEST, Configuration, digest_of
-from reconciler.publish.generations import Generations
-from reconciler.publish.lock import Lock
+from reconciler.publish.lock import FileLock
 from reconciler.publish.notices import UNREAD, Notices
+from reconciler.publish.outcome import Outcome, Wanted
 from reconciler.publish.phrase import Phrase, phrase
-from reconciler.publish.protocol import Outcome, Publisher, Wanted
+from reconciler.publish.protocol import Publisher
 from reconciler.publish.render import Templates
 from reconciler.publish.sets import Sets
 from reconciler.report import pages, status
@@ -97,9 +97,9 @@ class Passes:
         self._sets = Sets(state)
         self._notices = Notices(state)
         self._notes = AccountNotes(state, outside.clock)
-        self._lock = Lock(f"{state}/looks.lock", timeout=settings.apache.timeout)
+        self._lock = FileLock(f"{state}/looks.lock", timeout=settings.apache.timeout)
         self._publisher = Publisher(settings, server, clock=outside.clock, resolved=self._resolved)
-        self.generations = Generations(state)
+        self.generations = self._publisher.generations
         self._configuration: Configuration | None = None
         """The last one: whoever asks again for the same wants its digest."""
         self._adopted: int | None = None
@@ -467,7 +467,7 @@ class Passes:
     @property
     def unverified(self) -> bool:
         """Whether what is current was not yet seen to be served."""
-        return self.generations.current() != self._publisher.notes.seen
+        return self._publisher.unverified
 
     @property
     def not_before(self) -> float:

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import msgspec
+from msgspec import Struct
 
 from reconciler.clock import Clock
-from reconciler.publish import files
-
-_LIMIT = 64 * 1024 * 1024
+from reconciler.publish.notes import NotesFile, decode
 
 
-class _File(msgspec.Struct):
+class _File(Struct):
     origin: dict[str, str] = {}
     places: dict[str, int] = {}
     next_place: int = 1
@@ -24,15 +22,25 @@ class _File(msgspec.Struct):
     withdrawals: list[tuple[float, str]] = []
 
 
+class _Ledger(Struct):
+    """What 0.1.0 kept of this, in `ledger.json`: by the wall's clock."""
+
+    origin: dict[str, str] = {}
+    first_script: dict[str, float] = {}
+
+
 class AccountNotes:
     """The file as it is now; what is noted is kept by the next `save`."""
 
     def __init__(self, state: str, clock: Clock) -> None:
-        self._path = f"{state}/accounts.json"
         self._clock = clock
         self._touched = False
-        self._stamp: files.Stamp | None = None
-        self._file = _File()
+        before = decode(f"{state}/ledger.json", _Ledger())
+        order = sorted(before.first_script, key=lambda name: (before.first_script[name], name))
+        places = {name: place for place, name in enumerate(order, 1)}
+        absent = _File(before.origin, places, next_place=len(places) + 1)
+        self._disk = NotesFile(f"{state}/accounts.json", absent)
+        self._file = absent
         self.refresh()
 
     @property
@@ -46,15 +54,7 @@ class AccountNotes:
 
     def refresh(self) -> None:
         """Read the file again if another process wrote it."""
-        stamp = files.stamp(self._path)
-        if stamp is None or stamp == self._stamp:
-            return
-        self._stamp = stamp
-        data = files.read(self._path, limit=_LIMIT) or b""
-        try:
-            self._file = msgspec.json.decode(data, type=_File)
-        except msgspec.DecodeError:
-            self._file = _File()
+        self._file = self._disk.read()
         if self._file.boot != self._clock.boot():  # times of another boot say nothing now
             self._file.boot = self._clock.boot()
             self._file.withdrawals = []
@@ -66,10 +66,7 @@ class AccountNotes:
             OSError: the state directory cannot be written.
         """
         if self._touched:
-            self._file.boot = self._clock.boot()
-            # A power cut may cost the last notes, whose loss the next pass repairs.
-            files.write(self._path, msgspec.json.encode(self._file), mode=0o600, durable=False)
-            self._stamp = files.stamp(self._path)
+            self._disk.write(self._file)
             self._touched = False
 
     def found(self, name: str, origin: str, *, script: bool) -> None:

@@ -11,7 +11,7 @@ import itertools
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 Stamp = tuple[int, int, int]
 
@@ -117,16 +117,17 @@ def is_leftover(name: str) -> bool:
     return name.endswith(".new")
 
 
-def remove_leftovers(directory: str, of: Sequence[str] = ("",)) -> None:
+def remove_leftovers(directory: str, *, of: tuple[str, ...] = ("",)) -> None:
     """Remove what writes that a crash cut short left in a directory: files, links, directories.
 
-    `of` are what the names of the files begin with: in a directory of several writers, each
-    removes its own.
+    `of` are the names they were for, where the directory is shared with another writer, whose
+    write may be under way.
     """
-    for name in os.listdir(directory):
-        if is_leftover(name) and name.startswith(tuple(of)):
-            with contextlib.suppress(OSError):  # the next pass tries again
-                remove(f"{directory}/{name}")
+    for name in filter(is_leftover, os.listdir(directory)):
+        if not name.startswith(of):
+            continue
+        with contextlib.suppress(OSError):  # the next pass tries again
+            remove(f"{directory}/{name}")
 
 
 def remove(path: str) -> None:

@@ -1,4 +1,4 @@
-"""The lock of a pass: `--once` works beside a running daemon, one at a time."""
+"""A lock file: `--once` works beside a running daemon, one of them at each step."""
 
 from __future__ import annotations
 
@@ -8,13 +8,18 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+_PAUSE = 0.02  # seconds between two tries
+
 
 class LockTimeoutError(Exception):
-    """Another pass held the lock for the whole time."""
+    """Somebody else held the lock for the whole time."""
 
 
-class Lock:
-    """A lock file, held by one thread at a time."""
+class FileLock:
+    """Held by one at a time, in whatever thread or process; it is not to be taken twice.
+
+    The kernel gives it back when the process ends, however it ends.
+    """
 
     def __init__(self, path: str, *, timeout: float) -> None:
         """`timeout` is in seconds."""
@@ -27,25 +32,22 @@ class Lock:
 
         Raises:
             LockTimeoutError: it was not to be had in time.
+            OSError: the lock's file cannot be made.
         """
-        fd = _acquire(self._path, self._timeout)
+        os.makedirs(os.path.dirname(self._path), mode=0o755, exist_ok=True)  # the very first pass
+        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
+            self._acquire(fd)
             yield
         finally:
             os.close(fd)
 
-
-def _acquire(path: str, timeout: float) -> int:
-    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)  # the very first pass
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    deadline = time.monotonic() + timeout
-    while True:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                os.close(fd)
-                raise LockTimeoutError(f"{path} is held by another pass") from None
-            time.sleep(0.02)
-        else:
-            return fd
+    def _acquire(self, fd: int) -> None:
+        deadline = time.monotonic() + self._timeout
+        while True:
+            try:
+                return fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise LockTimeoutError(f"{self._path} is held by another pass") from None
+            time.sleep(_PAUSE)

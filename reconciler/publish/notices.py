@@ -69,7 +69,7 @@ class Notices:
             if account not in accounts:
                 self.remove(account)
         files.remove_leftovers(self._home)
-        files.remove_leftovers(self._state, of=("status.json", "accounts.json"))
+        files.remove_leftovers(self._state, of=("status.json.", "accounts.json."))
 
     def read_status(self) -> bytes:
         """Return `status.json`, empty where it is absent."""
