@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from reconciler.publish.sets import Sets
 from reconciler.watch import Watch
 
 if TYPE_CHECKING:
@@ -74,6 +75,22 @@ def test_an_unchanged_rejection_is_told_once(machine: Machine) -> None:
         machine.until(lambda: 2 <= len(machine.log.of("app.rejected")))
     codes = [keys["code"] for keys in machine.log.of("app.rejected")]
     assert ["syntax-error", "no-application"] == codes
+
+
+def test_a_root_that_is_replaced_is_watched_and_looked_at(machine: Machine) -> None:
+    """A restored backup is moved into its place: whose homes differ is not known, so all are."""
+    machine.students("alice", "bob")
+    with machine.daemon():
+        other = machine.home / "restored"
+        other.mkdir()
+        (machine.root / "alice").rename(other / "alice")
+        machine.until(lambda: {"bob"} == machine.published)
+        machine.root.rename(machine.home / "aside")
+        other.rename(machine.root)
+        machine.until(lambda: {"alice"} == machine.published)
+        machine.until(lambda: machine.log.of("watch.resync"))
+        machine.student("carol")
+        machine.until(lambda: machine.serves("carol"))
 
 
 # ---- grace ---------------------------------------------------------------------------------------
@@ -215,6 +232,43 @@ def test_without_a_supervisor_nothing_beats(machine: Machine) -> None:
     assert not (machine.state / "canary").exists()
 
 
+def test_a_sign_of_life_that_cannot_be_written_is_told(machine: Machine) -> None:
+    """A full disk: the supervisor decides whether that is the end, and students are served."""
+    machine.notify.beat_every = 0.05
+    with machine.daemon():
+        machine.until(lambda: machine.notify.count("WATCHDOG"))
+        (machine.state / "canary").rename(machine.home / "aside")
+        (machine.state / "canary").touch()
+        machine.until(lambda: machine.log.of("canary.failed"))
+        machine.student("alice")
+        machine.until(lambda: machine.serves("alice"))
+
+
+def test_what_cannot_be_tidied_is_told(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leftovers harm nobody: everything else goes on."""
+
+    def prune_all(self: Sets) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), "sets")
+
+    monkeypatch.setattr(Sets, "prune_all", prune_all)
+    with machine.daemon():
+        machine.until(lambda: machine.log.of("prune.failed"))
+        machine.student("alice")
+        machine.until(lambda: machine.serves("alice"))
+
+
+def test_watches_that_the_kernel_refused_are_told(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How many, what it means, and the command that mends it."""
+    monkeypatch.setattr(Watch, "refused", lambda self: 7)
+    with machine.daemon():
+        machine.until(lambda: machine.log.of("watch.degraded"))
+    (told,) = machine.log.of("watch.degraded")
+    assert "7 watches" in told["message"]
+    assert "max_user_watches" in told["fix"]
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_stops_it(machine: Machine, number: signal.Signals) -> None:
     """Status 0, the state on disk, and both said."""
@@ -354,8 +408,6 @@ def test_a_fault_of_ours_is_told_and_survived(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever a pass raises, the daemon goes on, and the next try may do."""
-    from reconciler.publish.sets import Sets
-
     real, broken = Sets.publish, True
 
     def publish(self: Sets, *args: Any, **keys: Any) -> Any:
