@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.unit.machine import Faults, Machine, parsing
+from tests.unit.machine import Faults, Machine, memory
 from tests.unit.machine.machine import temporary
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
     """Return a machine without students, whose Apache runs and has read nothing of ours."""
-    parsing.remember(monkeypatch)
+    memory.remember(monkeypatch)
     with temporary() as home:
         made = Machine(home, monkeypatch)
         try:

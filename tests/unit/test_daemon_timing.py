@@ -170,6 +170,7 @@ def test_the_same_trouble_is_told_once(machine: Machine) -> None:
         reloads = machine.apache.reloads
         machine.student("alice")
         machine.until(lambda: machine.apache.reloads >= reloads + 2)
+        machine.stays(lambda: 1 == len(machine.log.of("apache.unreachable")))
         machine.apache.fail("graceful", None)
         machine.until(lambda: {"alice"} == machine.apache.daemons)
         machine.until(lambda: machine.log.of("apache.reloaded"))

@@ -190,6 +190,19 @@ def lose(machine: Machine, names: list[str]) -> None:
     machine.forget(*names)
 
 
+def test_who_is_held_and_named_keeps_no_configuration_waiting(machine: Machine) -> None:
+    """Homes alone are gone: the database names their accounts, and Apache could start with them."""
+    served(machine)
+    with machine.daemon():
+        with machine.no_looks():
+            for name in CLASS[:4]:
+                machine.remove(name)
+        machine.until(lambda: machine.log.of("withdrawal.held"))
+        machine.student("zoe")
+        machine.until(lambda: {*CLASS, "zoe"} == machine.apache.daemons)
+    assert not machine.log.of("generation.blocked")
+
+
 def test_who_is_gone_and_not_held_has_no_stanza(machine: Machine) -> None:
     """One account of twelve is deleted: link, stanza, page and entry go."""
     served(machine)

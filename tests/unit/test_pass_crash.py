@@ -11,7 +11,7 @@ import pytest
 from reconciler.observe.helper import HelperError
 from reconciler.observe.source import Parser
 from reconciler.once import Exit
-from tests.unit.machine.machine import APPLICATION
+from tests.unit.machine.school import APPLICATION
 
 if TYPE_CHECKING:
     from tests.unit.machine import Faults, Machine

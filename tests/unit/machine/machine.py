@@ -12,7 +12,6 @@ import tempfile
 import threading
 import time
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,15 +25,12 @@ from reconciler.settings import Settings, load
 from tests.lab.waiting import wait_for
 from tests.unit.machine.apache import Apache
 from tests.unit.machine.outside import Log, Notify, Settable
+from tests.unit.machine.school import ROOT, School
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from reconciler.once import Exit
-
-ROOT = os.geteuid() == 0
-APPLICATION = "def application(environ, start_response):\n    return []\n"
-
 
 LOCKS = ("lock", "looks.lock")
 """What a look locks."""
@@ -44,35 +40,20 @@ class Page(str):
     """What a visitor reads who does not meet an app."""
 
 
-@dataclass
-class Row:
-    """One account of the database."""
-
-    uid: int
-    gid: int
-    home: str
-    group: str
-
-
-class Machine:
+class Machine(School):
     """Everything in one directory, which everybody may enter: homes are read as their students."""
 
     def __init__(self, home: Path, patch: Any) -> None:
+        super().__init__(home)
         self.home = home
         self._patch = patch
-        self.root, self.state, self.etc = home / "homes", home / "state", home / "etc"
-        self.config = home / "reconciler.toml"
+        self.state, self.config = home / "state", home / "reconciler.toml"
         self.templates = home / "templates"
-        for path in (self.root, self.etc, self.templates):
-            path.mkdir()
-            path.chmod(0o755)
+        self.templates.mkdir()
         self.apache = Apache(home / "apache", self.state)
         self.clock, self.notify, self.log = Settable(), Notify(), Log()
         self.accounts_raise: BaseException | None = None
         """What a new view of the account database raises, as with no descriptor left."""
-        self.rows: dict[str, Row] = {}
-        self._next_uid = 3001
-        self.database()
         self._tables: dict[str, Any] = {}
         self.configure()
 
@@ -112,93 +93,6 @@ class Machine:
     def settings(self) -> Settings:
         """The settings as the file has them."""
         return load(str(self.config))
-
-    # ---- the account database --------------------------------------------------------------
-
-    def account(self, name: str, *, uid: int | None = None, home: str | None = None) -> Row:
-        """Add an account, or give it another row; without root, all are us."""
-        if uid is None and ROOT:
-            uid, self._next_uid = self._next_uid, self._next_uid + 1
-        number = os.geteuid() if uid is None else uid
-        group = os.getegid() if uid is None else uid
-        self.rows[name] = Row(number, group, home or str(self.root / name), name)
-        self.database()
-        return self.rows[name]
-
-    def forget(self, *names: str) -> None:
-        """Take accounts out of the database; their homes stay."""
-        for name in names:
-            del self.rows[name]
-        self.database()
-
-    def database(self, *, answers: bool = True) -> None:
-        """Write `passwd` and `group` as tools do; where they do not answer, root is missing."""
-        rows = self.rows.items() if answers else ()
-        passwd = [f"{n}:x:{r.uid}:{r.gid}::{r.home}:/bin/sh" for n, r in rows]
-        group = [f"{r.group}:x:{r.gid}:" for _, r in rows]
-        if answers:
-            passwd.insert(0, "root:x:0:0::/root:/bin/sh")
-            group.insert(0, "root:x:0:")
-        for name, lines in (("group", group), ("passwd", passwd)):
-            temporary = self.etc / f"{name}.new"
-            temporary.write_text("".join(f"{line}\n" for line in lines))
-            temporary.rename(self.etc / name)
-
-    # ---- homes -----------------------------------------------------------------------------
-
-    def student(self, name: str, project: str | None = "mysite", **row: Any) -> Path:
-        """Add an account with its home and, unless None, a Django-like project; return the home."""
-        self.account(name, **row)
-        home = self.root / name
-        self.directory(name, "")
-        if project is not None:
-            self.project(name, project)
-        return home
-
-    def students(self, *names: str) -> None:
-        """Add several."""
-        for name in names:
-            self.student(name)
-
-    def project(self, name: str, project: str = "mysite", text: str = APPLICATION) -> Path:
-        """Put a project into a home; return its script."""
-        self.write(name, f"{project}/manage.py", "")
-        return self.write(name, f"{project}/{project}/wsgi.py", text)
-
-    def write(self, name: str, path: str, text: str, *, mode: int = 0o644) -> Path:
-        """Write a student's file, as an editor does: beside it, then renamed over it."""
-        place = self.root / name / path
-        self.directory(name, os.path.dirname(path))
-        temporary = place.with_name(f".{place.name}.swp")
-        temporary.write_text(text)
-        temporary.chmod(mode)
-        self.own(name, temporary)
-        temporary.rename(place)
-        return place
-
-    def directory(self, name: str, path: str) -> Path:
-        """Make a student's directory, and those above it."""
-        place = self.root / name
-        for part in ["", *filter(None, path.split("/"))]:
-            place /= part
-            if not place.exists():
-                place.mkdir()
-                place.chmod(0o755)
-                self.own(name, place)
-        return place
-
-    def own(self, name: str, path: Path) -> None:
-        """Give it to the student."""
-        if ROOT:
-            os.chown(path, self.rows[name].uid, self.rows[name].gid, follow_symlinks=False)
-
-    def remove(self, name: str, path: str = "") -> None:
-        """Remove a file or a tree of a student's, or the whole home."""
-        place = self.root / name / path
-        if place.is_dir() and not place.is_symlink():
-            shutil.rmtree(place)
-        else:
-            place.unlink()
 
     # ---- running the program ---------------------------------------------------------------
 
