@@ -219,8 +219,9 @@ class Publisher:
             self._warned = run.warning = obstacle
         try:
             fault = self._server.test_in_place()
-        except TestUnavailableError as error:
-            fault = str(error)
+        except TestUnavailableError as error:  # it is tried again: that is no judgement of it
+            self._serving.go_back(run, run.before)
+            raise Ended(Ending.REFUSED_BY_TEST, str(error)) from error
         if fault is not None:
             self._serving.refuse(run, Ending.REFUSED_BY_TEST, fault, process=True)
             self._serving.go_back(run, run.before)

@@ -313,6 +313,8 @@ def test_what_cannot_be_tested_at_all_does_not_stay(side: Side) -> None:
         outcome.ending, outcome.message, outcome.generation,
     )  # fmt: skip
     assert [] == names(side)
+    side.server.untestable, side.server.test_in_place = None, real  # type: ignore[method-assign]
+    assert Ending.CONVERGED is side.publish(TWO).ending, "that was no judgement of it"
 
 
 # ---- step 8: reloads -----------------------------------------------------------------------
