@@ -54,16 +54,16 @@ class OwnPaths:
             return  # and no look at its identity either, which would tell of it too soon
         for given in self._absolute:
             places = self._places(given)
-            itself = any(_contains(place, path) for place in places)
-            if not itself and not any(_contains(path, place) for place in places):
-                continue
-            if given != self._root:
+            on_the_way = any(_contains(path, place) for place in places)
+            if given == self._root:
+                if on_the_way and mask & _C.IN_ATTRIB:
+                    notes.all("root-changed")
+                elif on_the_way:
+                    self._due.add(given)
+            elif any(_contains(place, path) for place in places):
                 self._due.add(given)
-                if itself:
-                    notes.files.add(given)
-            elif mask & _C.IN_ATTRIB:
-                notes.all("root-changed")
-            else:
+                notes.files.add(given)
+            elif on_the_way:
                 self._due.add(given)
 
     def settle(self, notes: Notes) -> bool:

@@ -52,11 +52,11 @@ class Session:
         self._quota = quota
         self._mounts = Mounts()
         self.table = Table(self._mounts.fd)
-        self._patterns = Patterns(spec.patterns)
-        self._own = OwnPaths(self.table, spec.root, spec.files)
-        self._forest = Forest(self.table, spec.root, self._patterns, spec.budget, quota, spec.enter)
         self._retry_at = math.inf
         try:
+            self._patterns = patterns = Patterns(spec.patterns)
+            self._own = OwnPaths(self.table, spec.root, spec.files)
+            self._forest = Forest(self.table, spec.root, patterns, spec.budget, quota, spec.enter)
             now = time.monotonic()
             quota.tick(now)
             self._own.look_again()
@@ -86,8 +86,9 @@ class Session:
         again: Iterable[str] = ()
         if now >= self._retry_at:
             self._retry_at = math.inf
-            self._own.look_again()
             again = self._forest.refused
+            if self._own.refused:
+                self._own.look_again()
         if self._own.settle(notes) and not self._forest.is_intact():
             raise StaleError("root-replaced")
         # The account database is among the files: there may be somebody to enter as.

@@ -37,7 +37,7 @@ class Table(InotifyFD):
 
     `ann/mysite` is a directory in a home, by its way from the root of the homes; "" is that root;
     what begins with a `/` is one of root's own, by its path on the machine. 40,000 are normal, so
-    a row is small (*measured*: 210 bytes; watchdog's own takes 490, calls back one event at a
+    a row is small (*measured*: 215 bytes; watchdog's own takes 490, calls back one event at a
     time, and takes EACCES for a watch of number -1). Its thread is not started: the emitter reads,
     in its own.
 

@@ -186,6 +186,17 @@ def test_a_file_beside_the_root_shares_a_watch_with_it(root: Path) -> None:
         )
 
 
+def test_a_file_in_the_root_is_told_and_a_home_beside_it_is_no_change_of_the_root(
+    root: Path,
+) -> None:
+    """A student can chmod their home, which must not have everybody looked at."""
+    file = root / "settings.toml"
+    with listening(root, files=[file]) as ear:
+        assert {str(file)} == ear.after(lambda: script(file)).files
+        heard = ear.after(lambda: (root / "ann").chmod(0o700))
+        assert Wake(accounts=frozenset({"ann"})) == heard
+
+
 def _alive(ear: Ear) -> None:
     """The homes at the root's path are watched, each one's script wakes it."""
     script(ear.root / "ann/mysite/mysite/wsgi.py")
