@@ -121,7 +121,7 @@ class Forest:
             self.refused.pop(account, None)
         before = defaultdict(list)
         if path in self._table:
-            for old in self._table.paths(account):
+            for old in self._table.below(path):
                 parent, _, name = old.rpartition("/")
                 before[parent].append(name)
         todo = deque([path])

@@ -20,6 +20,7 @@ from reconciler.watch.table import Table
 from reconciler.watch.wake import Notes, StaleError, Wake
 
 _C = InotifyConstants
+_PYVENV = PYVENV.encode()
 
 RETRY = 60.0
 """Seconds until what was refused is tried again: somebody may have raised the kernel's limit."""
@@ -136,13 +137,14 @@ class Session:
     def _event_of_home(self, path: str, event: InotifyEvent, notes: Notes) -> None:
         account = path.partition("/")[0]
         self._quota.charge(account, 1)
-        mask, name = event.mask, os.fsdecode(event.name)
-        if not name:
+        mask = event.mask
+        if not event.name:
             # Its own ATTRIB: a chmod makes a fault, or mends it. Else the watch has ended.
             notes.accounts.add(account)
             if mask & (_C.IN_IGNORED | _C.IN_UNMOUNT):
                 notes.due[account].add(path)
         elif mask & _C.IN_ISDIR:
+            name = os.fsdecode(event.name)
             if is_noise(name):
                 return
             notes.accounts.add(account)
@@ -155,7 +157,7 @@ class Session:
                 notes.created[account].add((path, event.name))
                 return
             notes.accounts.add(account)
-            if name == PYVENV:  # a virtualenv now, or no more
+            if event.name == _PYVENV:  # a virtualenv now, or no more
                 notes.due[account].add(path)
 
     def _settle(self, notes: Notes, again: Iterable[str]) -> None:

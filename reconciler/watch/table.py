@@ -89,6 +89,11 @@ class Table(InotifyFD):
         """What is watched of a home."""
         return self._numbers.get(account, {}).keys()
 
+    def below(self, path: str) -> list[str]:
+        """What is watched below a path."""
+        start = f"{path}/"
+        return [other for other in self.paths(_account(path)) if other.startswith(start)]
+
     def claim(self, path: str, directory: int) -> bool:
         """Watches an open directory for a path, which gives up the watch that it had.
 
@@ -115,9 +120,9 @@ class Table(InotifyFD):
     def drop(self, path: str) -> None:
         """Gives up the watch of a path, if it has one, and of all paths below it."""
         if path in self:
-            for other in list(self.paths(_account(path))):
-                if other == path or other.startswith(f"{path}/"):
-                    self._release(other)
+            for other in self.below(path):
+                self._release(other)
+            self._release(path)
 
     def take(self) -> list[InotifyEvent]:
         """Waits, and returns what one read brought: nothing after `hang_up`, or `patience`."""

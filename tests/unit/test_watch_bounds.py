@@ -131,6 +131,47 @@ def test_a_home_that_floods_with_chmod_of_its_own_is_muted(
         assert set() == watched(tmp_path / "homes")
 
 
+def test_homes_without_watches_that_flood_with_chmod_stop_to_wake(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of no account have no events of their own that would be counted."""
+    monkeypatch.setattr(quota, "WORK", 200)
+    homes = [tmp_path / "ann", tmp_path / "bob"]  # in turn: equal events in a row are made one
+    for home in homes:
+        home.mkdir()
+    with listening(tmp_path, budget=1, enter=lambda name: name is None) as ear:
+        ear.after(lambda: [homes[number % 2].chmod(0o700) for number in range(600)])
+        assert {"ann": 1, "bob": 1} == ear.watch.over_budget()
+        assert Wake() == ear.after(lambda: homes[0].chmod(0o755))
+
+
+def test_a_home_that_is_muted_is_told_whatever_it_flooded_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database that is written to without end is no reason to look, but being muted is."""
+    monkeypatch.setattr(quota, "WORK", 200)
+    home = tmp_path / "ann"
+    home.mkdir()
+    with listening(tmp_path, budget=1) as ear:
+        heard = ear.after(lambda: [(home / f"db{n % 2}.sqlite3").touch() for n in range(600)])
+        assert Wake(accounts=frozenset({"ann"})) == heard
+        assert {"ann": 1} == ear.watch.over_budget()
+
+
+def test_what_building_took_is_not_added_to_what_a_home_does_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large home would be muted for its first save after each start."""
+    monkeypatch.setattr(quota, "WORK", 0)
+    monkeypatch.setattr(quota, "WINDOW", 600.0)
+    monkeypatch.setattr(quota, "OPENED", 16)  # a whole look takes all that a budget of 12 gives
+    for number in range(11):
+        (tmp_path / f"ann/d{number}").mkdir(parents=True)
+    with listening(tmp_path, patterns=["*/wsgi.py"], budget=12) as ear:
+        ear.after(lambda: script(tmp_path / "ann/d1/wsgi.py"))
+        assert {} == ear.watch.over_budget()
+
+
 def test_a_muted_home_stays_without_watches_when_all_is_built_again(tmp_path: Path) -> None:
     """Else the one who made the queue overflow does it again at once."""
     script(tmp_path / "ann/mysite/wsgi.py")
@@ -142,6 +183,22 @@ def test_a_muted_home_stays_without_watches_when_all_is_built_again(tmp_path: Pa
     try:
         assert {"bob", "bob/mysite"} == watched(tmp_path)
         assert {"ann": 1} == session.over_budget()
+    finally:
+        session.table.discard()
+
+
+def test_nothing_is_watched_below_what_was_let_go_in_the_same_read(tmp_path: Path) -> None:
+    """Whichever of the two is put right first; a watch without its parent's would never end."""
+    (tmp_path / "ann/ENV/lib").mkdir(parents=True)
+    spec = Spec(str(tmp_path), ("*/*/*/wsgi.py",), 64, (), lambda _: True)
+    session = Session(spec, Quota(64))
+    try:
+        assert {"ann", "ann/ENV", "ann/ENV/lib"} == watched(tmp_path)
+        for number in range(16):
+            (tmp_path / f"ann/ENV/lib/d{number}").mkdir()
+        (tmp_path / "ann/ENV/pyvenv.cfg").touch()
+        assert Wake(accounts=frozenset({"ann"})) == session.take()
+        assert {"ann", "ann/ENV"} == watched(tmp_path)
     finally:
         session.table.discard()
 
