@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import logging
 import math
 import os
@@ -12,8 +14,9 @@ from pathlib import Path
 
 import pytest
 from watchdog.observers.api import ObservedWatch
+from watchdog.observers.inotify_c import Mask, inotify_add_watch
 
-from reconciler.watch import Wake, emitter, forest, ownpaths, quota
+from reconciler.watch import Wake, emitter, forest, ownpaths, quota, session, table
 from reconciler.watch.emitter import CALM, FIRST_PAUSE, LAST_PAUSE, Emitter
 from reconciler.watch.opening import directories
 from reconciler.watch.patterns import is_noise
@@ -179,28 +182,78 @@ def test_a_muted_home_stays_without_watches_when_all_is_built_again(tmp_path: Pa
     spent = Quota(8)
     spent.tick(time.monotonic())
     spent.charge("ann", WORK + 1)
-    session = Session(Spec(str(tmp_path), PATTERNS, 8, (), lambda _: True), spent)
+    watching = Session(Spec(str(tmp_path), PATTERNS, 8, (), lambda _: True), spent)
     try:
         assert {"bob", "bob/mysite"} == watched(tmp_path)
-        assert {"ann": 1} == session.over_budget()
+        assert {"ann": 1} == watching.over_budget()
     finally:
-        session.table.discard()
+        watching.table.discard()
 
 
 def test_nothing_is_watched_below_what_was_let_go_in_the_same_read(tmp_path: Path) -> None:
     """Whichever of the two is put right first; a watch without its parent's would never end."""
     (tmp_path / "ann/ENV/lib").mkdir(parents=True)
     spec = Spec(str(tmp_path), ("*/*/*/wsgi.py",), 64, (), lambda _: True)
-    session = Session(spec, Quota(64))
+    watching = Session(spec, Quota(64))
     try:
         assert {"ann", "ann/ENV", "ann/ENV/lib"} == watched(tmp_path)
         for number in range(16):
             (tmp_path / f"ann/ENV/lib/d{number}").mkdir()
         (tmp_path / "ann/ENV/pyvenv.cfg").touch()
-        assert Wake(accounts=frozenset({"ann"})) == session.take()
+        assert Wake(accounts=frozenset({"ann"})) == watching.take()
         assert {"ann", "ann/ENV"} == watched(tmp_path)
     finally:
-        session.table.discard()
+        watching.table.discard()
+
+
+def test_at_the_kernels_limit_one_home_is_tried_for_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of thousands that were refused, each would meet it again."""
+    for number in range(5):
+        (tmp_path / f"homes/u{number}").mkdir(parents=True)
+    tried: list[str] = []
+
+    def refuse(fd: int, path: bytes, mask: int) -> int:
+        place = os.readlink(path)
+        if place.startswith(f"{tmp_path}/homes/".encode()):
+            tried.append(os.fsdecode(place))
+            ctypes.set_errno(errno.ENOSPC)
+            return -1
+        return inotify_add_watch(fd, path, Mask(mask))
+
+    monkeypatch.setattr(table, "inotify_add_watch", refuse)
+    monkeypatch.setattr(session, "RETRY", 0.0)
+    spec = Spec(str(tmp_path / "homes"), PATTERNS, 64, (), lambda _: True)
+    watching = Session(spec, Quota(64))
+    try:
+        assert 5 == watching.refused() == len(tried)
+        tried.clear()
+        assert Wake() == watching.take()
+        assert 1 == len(tried)
+        assert 5 == watching.refused()
+    finally:
+        watching.table.discard()
+
+
+@pytest.mark.parametrize("asked", [(True,), (False, True)], ids=["there", "as it is watched"])
+def test_a_virtualenv_is_never_left_watched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: tuple[bool, ...]
+) -> None:
+    """One that is there costs no watch, not for a moment; one may be finished while we look."""
+    (tmp_path / "homes/ann/venv").mkdir(parents=True)
+    answers, added = list(asked), []
+
+    def add(fd: int, path: bytes, mask: int) -> int:
+        added.append(os.fsdecode(os.readlink(path)))
+        return inotify_add_watch(fd, path, Mask(mask))
+
+    monkeypatch.setattr(table, "inotify_add_watch", add)
+    monkeypatch.setattr(forest, "is_virtualenv", lambda _: answers.pop(0))
+    with listening(tmp_path / "homes"):
+        assert {"ann"} == watched(tmp_path / "homes")
+        assert [] == answers
+        assert len(asked) - 1 == sum(path.endswith("/venv") for path in added)
 
 
 def test_entries_of_the_root_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -340,13 +393,13 @@ def test_the_reader_waits_for_what_is_due_and_not_longer(tmp_path: Path) -> None
             waits.append(wait)
             return []
 
-    table = Table()
-    table._poll = Poll()  # type: ignore[assignment]
+    book = Table()
+    book._poll = Poll()  # type: ignore[assignment]
     for patience in (None, 0.0, 0.0004, 2.0):
-        table.patience = patience
-        assert [] == table.take()
+        book.patience = patience
+        assert [] == book.take()
     assert [None, 1, 1, 2001] == waits
-    table.discard()
+    book.discard()
 
 
 def test_a_failed_beginning_leaves_no_descriptor(
