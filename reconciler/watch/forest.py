@@ -199,9 +199,8 @@ class Forest:
         """A descriptor of a directory of a home, opened as its student."""
         account = path.partition("/")[0]
         if account != self._identity:
-            before, self._identity = self._identity, ""  # not known, should this raise
+            self._identity = ""  # not known until it is done
             if not self._enter(account):
-                self._identity = before
                 self.strangers.add(account)
                 raise PermissionError(errno.EPERM, "no account has this home")
             self._identity = account

@@ -256,6 +256,24 @@ def test_a_virtualenv_is_never_left_watched(
         assert len(asked) - 1 == sum(path.endswith("/venv") for path in added)
 
 
+def test_a_home_that_is_muted_counts_no_less_than_before(tmp_path: Path) -> None:
+    """It was told how many of its directories are unwatched; now it is all of them."""
+    for number in range(20):
+        (tmp_path / f"ann/d{number}").mkdir(parents=True)
+    spent = Quota(8)
+    spec = Spec(str(tmp_path), ("*/wsgi.py",), 8, (), lambda _: True)
+    watching = Session(spec, spent)
+    try:
+        assert {"ann": 13} == watching.over_budget()
+        spent.charge("ann", WORK + 1)
+        script(tmp_path / "ann/wsgi.py")
+        assert Wake(accounts=frozenset({"ann"})) == watching.take()
+        assert {"ann": 13} == watching.over_budget()
+        assert set() == watched(tmp_path)
+    finally:
+        watching.table.discard()
+
+
 def test_entries_of_the_root_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A mistaken root, such as a mail spool, ends."""
     monkeypatch.setattr(forest, "ROOT_ENTRIES", 3)

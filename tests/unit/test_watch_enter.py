@@ -180,6 +180,8 @@ def test_a_home_whose_account_comes_is_watched_when_the_database_changes(
         heard = ear.after(lambda: script(passwd))
         assert Wake(accounts=ANN, files=frozenset({str(passwd)})) == heard
         assert {"ann", "ann/mysite", "ann/mysite/mysite"} <= watched(root)
+        heard = ear.after(lambda: script(passwd))
+        assert Wake(files=frozenset({str(passwd)})) == heard  # it is a stranger no more
         assert Wake(accounts=ANN) == ear.after(lambda: script(root / "ann/mysite/wsgi.py"))
 
 
