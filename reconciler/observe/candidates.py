@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from functools import cache
 
 from reconciler.observe.beneath import Tree, Unreadable
+from reconciler.pruning import PYVENV, looked_into
 
 _MAX_DIRECTORIES = 1024
 """Directories looked into of one home; the served script is looked at in any case."""
 _MAX_LINKS = 8
 """Links told of where a home has nothing else; one is enough to see why nothing is served."""
-_PRUNED = frozenset(
-    {"node_modules", "__pycache__", "site-packages", "static", "media", "venv", "env", "virtualenv"}
-)
 
 
 def find(home: Tree, patterns: Sequence[str]) -> tuple[list[str], int]:
@@ -44,8 +42,9 @@ def find(home: Tree, patterns: Sequence[str]) -> tuple[list[str], int]:
                 home.all_read = False
             try:
                 found += filter(home.look, (_below(path, name) for name in names))
+                inside = PYVENV in entries
                 for name, kind in entries.items():
-                    if name.startswith(".") or name in _PRUNED:
+                    if not looked_into(name, in_virtualenv=inside):
                         continue
                     if kind == "directory":
                         directories += 1

@@ -10,12 +10,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from watchdog.events import FileSystemEvent
+from watchdog.events import FileSystemEventHandler
 from watchdog.observers.api import BaseObserver, EventEmitter, EventQueue, ObservedWatch
 from watchdog.utils import Seconds
 
 from reconciler.watch.quota import Quota
-from reconciler.watch.sight import Sight, Spec
+from reconciler.watch.session import Session, Spec
 from reconciler.watch.wake import StaleError, Wake
 
 _log = logging.getLogger(__name__)
@@ -33,37 +33,30 @@ JOIN = 5.0
 class Emitter(EventEmitter):
     """Reads one inotify descriptor for all homes, and starts again when it must.
 
-    Blocks without a time limit: idle, it uses no CPU at all.
+    Blocks without a time limit: idle, it uses no CPU at all. Whatever is opened in homes is opened
+    in this thread, as their students; so it starts no other thread, which would stay a student.
     """
 
     def __init__(
-        self,
-        event_queue: EventQueue,
-        watch: ObservedWatch,
-        *,
-        timeout: Seconds = 1.0,
-        event_filter: list[type[FileSystemEvent]] | None = None,
-        spec: Spec,
+        self, event_queue: EventQueue, watch: ObservedWatch, *, spec: Spec, **options: Any
     ) -> None:
-        super().__init__(event_queue, watch, timeout=timeout, event_filter=event_filter)
+        super().__init__(event_queue, watch, **options)
         self._spec = spec
         self._quota = Quota(spec.budget)
-        self._swap = threading.Lock()
         self._pause = 0.0
-        self._tried = -math.inf
-        self._stale = "emitter-restarted"
-        self.sight: Sight | None = None
+        self._tried_at = -math.inf
+        self._lost: str | None = None
+        """Why the caller will have to look at everything, once there are watches again."""
+        self.tried = threading.Event()
+        """The watches stand, or could not be built at the first attempt."""
+        self.session: Session | None = None
         """None while it could not be built, which is tried again."""
 
-    def on_thread_start(self) -> None:
-        """Builds the watches in the caller's thread: when `start` returns, they stand."""
-        self._build()
-
     def on_thread_stop(self) -> None:
-        """Ends the reader's waiting."""
-        with self._swap:
-            if self.sight is not None:
-                self.sight.kernel.hang_up()
+        """Ends the reader's waiting. One that is being built is seen by no one, and ends itself."""
+        session = self.session
+        if session is not None:
+            session.table.hang_up()
 
     def join(self, timeout: float | None = None) -> None:
         """Waits for the thread, never without a limit, since watchdog's observer gives none."""
@@ -74,57 +67,49 @@ class Emitter(EventEmitter):
         try:
             super().run()
         finally:
-            self.discard()
+            self.tried.set()
+            self._discard(None)
 
     def queue_events(self, timeout: Seconds) -> None:  # noqa: ARG002
         """One read, or one attempt to build what became stale."""
-        if self.sight is None:
-            self._rebuild()
+        if self.session is None:
+            self._build()
             return
         try:
-            wake = self.sight.take()
+            wake = self.session.take()
         except StaleError as stale:
-            self._stale = str(stale)
-            self.discard()
+            self._discard(str(stale))
         except Exception:  # noqa: BLE001  (whatever it is, students' sites depend on this thread)
             _log.debug("watch.failed", exc_info=True)
-            self._stale = "emitter-restarted"
-            self.discard()
+            self._discard("emitter-restarted")
         else:
             if wake:
                 self._event_queue.put(wake)
 
-    def discard(self) -> None:
-        """Lets go of the descriptor and all watches. For the reader, or after its end."""
-        with self._swap:
-            sight, self.sight = self.sight, None
-        if sight is not None:
-            sight.kernel.discard()
+    def _discard(self, why: str | None) -> None:
+        session, self.session = self.session, None
+        self._lost = why
+        if session is not None:
+            session.table.discard()
 
-    def _rebuild(self) -> None:
-        if time.monotonic() - self._tried > CALM:
+    def _build(self) -> None:
+        if time.monotonic() - self._tried_at > CALM:
             self._pause = 0.0
         if self._stopped_event.wait(self._pause):
             return
         self._pause = min(max(FIRST_PAUSE, 2 * self._pause), LAST_PAUSE)
-        if self._build():
-            # What happened until now was lost; what happens from now on is seen.
-            self._event_queue.put(Wake(everything=self._stale))
-
-    def _build(self) -> bool:
         try:
-            sight = Sight(self._spec, self._quota)
+            self.session = Session(self._spec, self._quota)
         except Exception:  # noqa: BLE001  (no descriptor left, a root that answers EIO, ...)
             _log.debug("watch.build_failed", exc_info=True)
-            return False
+            self._lost = self._lost or "emitter-restarted"
+        else:
+            if self._lost:
+                # What happened until now was lost; what happens from now on is seen.
+                self._event_queue.put(Wake(everything=self._lost))
         finally:
-            self._tried = time.monotonic()
-        with self._swap:
-            if self.should_keep_running():
-                self.sight = sight
-                return True
-        sight.kernel.discard()
-        return False
+            self._tried_at = time.monotonic()
+            self.tried.set()
 
 
 class Observer(BaseObserver):
@@ -137,6 +122,8 @@ class Observer(BaseObserver):
     def __init__(self, spec: Spec, wake: Callable[[Wake], None]) -> None:
         super().__init__(Emitter, spec=spec)
         self._wake = wake
+        self.schedule(FileSystemEventHandler(), spec.root)
+        self.emitter = next(e for e in self.emitters if isinstance(e, Emitter))
 
     def dispatch_events(self, event_queue: queue.Queue[Any]) -> None:
         """Calls back with all that has gathered while the last call took its time."""

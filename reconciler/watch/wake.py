@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 
 
@@ -36,11 +37,24 @@ class Notes:
     accounts: set[str] = field(default_factory=set)
     files: set[str] = field(default_factory=set)
     everything: str | None = None
-    root_suspect: bool = False
-    """The root's own path was touched: is it still the directory that is watched?"""
+    due: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    """Account → paths whose watches are to be put right; its own name for the whole home."""
+    created: defaultdict[str, set[tuple[str, bytes]]] = field(
+        default_factory=lambda: defaultdict(set)
+    )
+    """Account → files that were created, as directory and name; they may be half-written."""
+
+    def home(self, account: str) -> None:
+        """A whole home is to be looked at, by the caller too."""
+        self.accounts.add(account)
+        self.due[account].add(account)
+
+    def all(self, why: str) -> None:
+        """Everything is to be looked at by the caller; the first reason stands."""
+        self.everything = self.everything or why
 
     def wake(self) -> Wake:
-        """The same, frozen."""
+        """What of it is the caller's, frozen."""
         return Wake(frozenset(self.accounts), self.everything, frozenset(self.files))
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 
-from watchdog.events import FileSystemEventHandler
-
-from reconciler.watch.emitter import JOIN, Emitter, Observer
-from reconciler.watch.sight import Sight, Spec
+from reconciler.watch.emitter import JOIN, Observer
+from reconciler.watch.session import Spec
 from reconciler.watch.wake import Wake
+
+
+def _anybody(_: str | None) -> bool:
+    return True
 
 
 class Watch:
@@ -20,6 +22,12 @@ class Watch:
     paths of root's own, absent or not, with a directory's entries and its directories' entries.
     `wake` is called from one thread of ours, at once and with all that one read of the kernel's
     queue amounts to; while it runs, what happens is gathered for its next call.
+
+    `enter` is called in our other thread, with a home's name before anything of it is opened, and
+    with None before anything else is: who the thread is, is the caller's. Where it says False,
+    nothing of the home is opened; it is asked again when one of `files` changes, among which is the
+    account database, and each minute. It must know the database as it is then: the caller has not
+    heard of the change yet.
 
     Two threads, whatever the number of homes. Started once, stopped once.
     """
@@ -32,9 +40,10 @@ class Watch:
         budget: int,
         files: Sequence[str],
         wake: Callable[[Wake], None],
+        enter: Callable[[str | None], bool] = _anybody,
     ) -> None:
-        self._spec = Spec(root, tuple(patterns), budget, tuple(files))
-        self._observer = Observer(self._spec, wake)
+        self._observer = Observer(Spec(root, tuple(patterns), budget, tuple(files), enter), wake)
+        self._emitter = self._observer.emitter
 
     def start(self) -> None:
         """Returns once the watches stand: whatever is scanned after it, no change is missed.
@@ -42,8 +51,8 @@ class Watch:
         Where the kernel has no descriptor left it returns too: `watches()` is 0, building is tried
         again, and ends in a `Wake` for everything. Raises RuntimeError if called twice.
         """
-        self._observer.schedule(FileSystemEventHandler(), self._spec.root)
         self._observer.start()
+        self._emitter.tried.wait()
 
     def stop(self) -> None:
         """Ends both threads, within seconds even if a disk or the callback hangs."""
@@ -53,31 +62,24 @@ class Watch:
 
     def alive(self) -> bool:
         """Whether both threads run."""
-        emitters = list(self._observer.emitters)
-        return self._observer.is_alive() and any(e.is_alive() for e in emitters)
+        return self._observer.is_alive() and self._emitter.is_alive()
 
     def over_budget(self) -> Mapping[str, int]:
         """Account → directories left unwatched, at least: its budget is spent, or it was muted."""
-        sight = self._sight()
-        return {} if sight is None else sight.over_budget()
+        session = self._emitter.session
+        return {} if session is None else session.over_budget()
 
     def refused(self) -> int:
         """Watches that the kernel refused (fs.inotify.max_user_watches and the like), by now.
 
         1 where none could be made at all. While it is not 0, they are tried again each minute.
         """
-        sight = self._sight()
-        if sight is None:
+        session = self._emitter.session
+        if session is None:
             return 1 if self.alive() else 0
-        return sight.refused()
+        return session.refused()
 
     def watches(self) -> int:
         """Watches that stand now."""
-        sight = self._sight()
-        return 0 if sight is None else sight.watches()
-
-    def _sight(self) -> Sight | None:
-        for emitter in list(self._observer.emitters):
-            if isinstance(emitter, Emitter):
-                return emitter.sight
-        return None
+        session = self._emitter.session
+        return 0 if session is None else len(session.table)

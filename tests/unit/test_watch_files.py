@@ -160,6 +160,19 @@ def test_a_link_is_watched_where_it_stands_and_where_it_leads(root: Path, etc: P
         assert Wake() == ear.after(lambda: script(etc.parent / "repo/one.toml"))
 
 
+def test_where_a_link_led_before_is_let_go(root: Path, etc: Path) -> None:
+    """Each new version in a directory of its own would leave a watch behind."""
+    for name in ("one", "two"):
+        script(etc.parent / name / "settings.toml")
+    link = etc / "settings.toml"
+    link.symlink_to(etc.parent / "one/settings.toml")
+    with listening(root, files=[link]) as ear:
+        (etc / "new").symlink_to(etc.parent / "two/settings.toml")
+        assert told(link) == ear.after(lambda: (etc / "new").rename(link))
+        assert (etc.parent / "two").stat().st_ino in inodes()
+        assert (etc.parent / "one").stat().st_ino not in inodes()
+
+
 def test_a_directory_is_watched_with_its_children_one_level(root: Path, tmp_path: Path) -> None:
     """The templates: a directory of sets, which are directories of files."""
     templates = tmp_path / "templates"
@@ -184,6 +197,17 @@ def test_a_file_beside_the_root_shares_a_watch_with_it(root: Path) -> None:
         assert Wake(accounts=frozenset({"ann"})) == ear.after(
             lambda: script(root / "ann/mysite/wsgi.py")
         )
+
+
+def test_a_file_in_the_root_is_told_and_a_home_beside_it_is_no_change_of_the_root(
+    root: Path,
+) -> None:
+    """A student can chmod their home, which must not have everybody looked at."""
+    file = root / "settings.toml"
+    with listening(root, files=[file]) as ear:
+        assert {str(file)} == ear.after(lambda: script(file)).files
+        heard = ear.after(lambda: (root / "ann").chmod(0o700))
+        assert Wake(accounts=frozenset({"ann"})) == heard
 
 
 def _alive(ear: Ear) -> None:

@@ -30,6 +30,7 @@ class Ear:
         patterns: Sequence[str] = PATTERNS,
         budget: int = 256,
         files: Sequence[Path] = (),
+        enter: Callable[[str | None], bool] = lambda _: True,
     ) -> None:
         self.root = root
         self.wakes: list[Wake] = []
@@ -40,6 +41,7 @@ class Ear:
             budget=budget,
             files=[str(file) for file in files],
             wake=self._wake,
+            enter=enter,
         )
 
     def _wake(self, wake: Wake) -> None:
