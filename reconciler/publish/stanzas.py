@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from reconciler.model import Account, App
 from reconciler.publish.apache import Server
-from reconciler.publish.configuration import Configuration, Stanza, digest_of
+from reconciler.publish.configuration import BLANK_DIGEST, Configuration, Stanza, digest_of
 from reconciler.publish.render import TemplateError, Templates
 
 
@@ -53,7 +53,8 @@ class Stanzas:
 
     def digest(self, name: str) -> str:
         """Return what stands for the account's text in a quarantine."""
-        return digest_of(self._texts.get(name, ()))
+        found = self._texts.get(name)
+        return "" if found is None else digest_of(found)
 
     def configuration(self, names: Collection[str]) -> Configuration:
         """Return the whole text for these accounts.
@@ -63,5 +64,5 @@ class Stanzas:
         """
         wanted = {name: self._texts[name] for name in names if name in self._texts}
         if self._last is None or self._last.stanzas != wanted:
-            self._last = self._templates.configuration(wanted, self._server)
+            self._last = self._templates.configuration(wanted, self._server.marker(BLANK_DIGEST))
         return self._last
