@@ -127,10 +127,10 @@ _TIMEOUTS = (
     "deadlock-timeout",
 )  # fmt: skip
 # Option → its least and greatest value, and what it may be besides: 0, for "none" or "the default".
-# mod_wsgi 4.9 passes a configuration test with much that serves nobody. *Measured*, three threads, a
-# bare script and a new Django project: with `threads=0`, and with a `memory-limit` of 32 MiB and
-# below, every visitor waits in vain; Django answers from 80 MiB on, from a `virtual-memory-limit` of
-# 128 MiB and a `stack-size` of 64 KiB on. The greatest values are what a machine of a school can
+# mod_wsgi 4.9 passes a configuration test with much that serves nobody. *Measured*, three threads,
+# a bare script and a new Django project: with `threads=0`, and with a `memory-limit` of 32 MiB and
+# below, every visitor waits in vain; Django answers from 80 MiB on, from a `virtual-memory-limit`
+# of 128 MiB and a `stack-size` of 64 KiB on. The greatest values are what a machine of a school can
 # bear, or where mod_wsgi's own `int` ends.
 _RANGES: dict[str, tuple[int, int, tuple[int, ...]]] = {
     **dict.fromkeys(_TIMEOUTS, (0, _DAY, ())),
