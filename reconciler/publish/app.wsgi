@@ -2,7 +2,8 @@
 
 mod_wsgi loads it by a stable name whose directory is replaced when the app changes; which script
 it runs is in app.json beside it. It ends as the student's own wsgi.py would have: `application`
-is theirs, `__file__` is theirs, and an error in it names their file and line.
+is theirs, `__file__` is theirs, and an error in it names their file and line. The working directory
+is their project, and the environment that of a shell of theirs.
 """
 
 
@@ -17,6 +18,10 @@ def _load(here):
     # What the encoder writes is an expression of Python's as well, and the file is root's. To
     # import json took 6 of the 12 ms that an app's first answer took.
     app = eval(text, {"__builtins__": {}, "null": None, "true": True, "false": False})
+    if "/" in sys.path:  # the daemon's `home=`, which mod_wsgi puts there: /tmp is no package
+        sys.path.remove("/")
+    # As in a shell with the virtualenv activated; mod_wsgi itself sets HOME alone, to the account's.
+    os.environ["USER"] = os.environ["LOGNAME"] = app["account"]
     if app["site_packages"]:
         before = list(sys.path)
         site.addsitedir(app["site_packages"])
@@ -24,11 +29,16 @@ def _load(here):
         added = [entry for entry in sys.path if entry not in before]
         sys.path[:] = added + [entry for entry in sys.path if entry not in added]
         sys.prefix = sys.exec_prefix = app["virtualenv"]
+        programs = os.path.join(app["virtualenv"], "bin")
+        sys.executable = os.path.join(programs, "python")
         os.environ["VIRTUAL_ENV"] = app["virtualenv"]
+        os.environ["PATH"] = programs + os.pathsep + os.environ.get("PATH", os.defpath)
     if app["project"] in sys.path:
         sys.path.remove(app["project"])
     sys.path.insert(0, app["project"])
-    return app["script"], _compiled(app["script"])
+    code = _compiled(app["script"])
+    os.chdir(app["project"])  # as under `runserver`; where the script was read, it is there
+    return app["script"], code
 
 
 def _compiled(script):

@@ -2,6 +2,10 @@
 
 A set is a directory: `set.toml`, and for each generated file F a `F.head.j2`, rendered once, and
 a `F.account.j2`, rendered for each account. A file that is absent is empty.
+
+What a template writes by `{{ … }}` is one plain word, or was put into quotes by `quote`: any other
+value is refused, whichever line it stands in. Names were admitted by allow-lists before; this is
+the second lock, since a configuration test is no security gate.
 """
 
 from __future__ import annotations
@@ -18,13 +22,21 @@ from reconciler.model import Account, App
 from reconciler.publish.configuration import FILES, Configuration, Stanza
 from reconciler.settings import Settings
 
-_ALLOW = {
-    "2.4": "Require all granted",
-    "2.2": "Order deny,allow\n    Allow from all",
-}
-
-
+_PLAIN = re.compile(r"[A-Za-z0-9_.~/#:+-]*")
+"""What ends no word, quoted or not, and begins nothing of Apache's own inside one."""
 _UNQUOTABLE = re.compile(r'["\\\x00-\x1f\x7f]|[$%]\{')
+
+
+class _Written(str):
+    """Text that stands as it is: ours, or in quotes."""
+
+    __slots__ = ()
+
+
+_ALLOW = {
+    "2.4": _Written("Require all granted"),
+    "2.2": _Written("Order deny,allow\n    Allow from all"),
+}
 
 
 class TemplateError(Exception):
@@ -36,6 +48,8 @@ class SetOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     stanza_follows: str = "account"
     """"account": it is the same with and without an app; "app": it names the student's paths."""
+    same: dict[str, str] = {}
+    """Generated file → the one whose text it has: rendered, and kept in memory, once."""
 
 
 class Templates:
@@ -52,62 +66,31 @@ class Templates:
             lstrip_blocks=True,
             keep_trailing_newline=True,
             auto_reload=False,
-            autoescape=False,  # noqa: S701  Apache's syntax, not HTML: see _quote
+            autoescape=False,  # noqa: S701  Apache's syntax, not HTML: see _plain
+            finalize=_plain,
         )
-        environment.filters["quote"] = _quote
-        environment.globals.update(
-            {
-                "state": settings.state.directory,
+        environment.filters.update(quote=_quote, regex=_regex)
+        # What a template may name is given to it at each rendering. Jinja's own globals, which no
+        # set needs, are looked up one by one in each: two thirds of a stanza's 45 us.
+        environment.globals = {}
+        options = settings.daemons.effective
+        try:
+            self._always = {
+                "state": _within_quotes(settings.state.directory),
                 "prefix": settings.urls.prefix,
                 "dashboard": settings.pages.dashboard,
                 "allow": _ALLOW[settings.apache.access_control],
-                "homes": settings.homes.root,
-                "options": settings.daemons.effective,  # for an administrator's own sets
-                "daemon_options": " ".join(
-                    f"{name}={value}" for name, value in settings.daemons.effective.items()
-                ),
+                "homes": _within_quotes(settings.homes.root),
+                "options": options,  # for an administrator's own sets
+                "daemon_options": _Written(" ".join(f"{k}={v}" for k, v in options.items())),
             }
-        )
-        self._globals = dict(environment.globals)
-        try:
             self.options = msgspec.convert(
                 tomllib.loads((self._directory / "set.toml").read_text()), SetOptions
             )
-            self._heads = [self._load(environment, f"{file}.head.j2") for file in FILES]
-            self._accounts = self._load_once(environment, [f"{file}.account.j2" for file in FILES])
+            self._heads = _load(environment, "head")
+            self._accounts = _load(environment, "account")
         except (OSError, ValueError, jinja2.TemplateError) as error:
             raise TemplateError(f"{self._directory}: {error}") from error
-
-    @staticmethod
-    def _load(environment: jinja2.Environment, name: str) -> jinja2.Template | None:
-        try:
-            return environment.get_template(name)
-        except jinja2.TemplateNotFound as error:
-            if error.name == name:
-                return None
-            raise
-
-    @classmethod
-    def _load_once(
-        cls, environment: jinja2.Environment, names: list[str]
-    ) -> list[jinja2.Template | None]:
-        """Load templates, those with one text as one: a route over https is mostly that over http.
-
-        To render it once is a fifth of a first pass; and 10,000 texts that are kept add up.
-        """
-        found: dict[str, jinja2.Template | None] = {}
-        texts = [cls._text(environment, name) for name in names]
-        for name, text in zip(names, texts, strict=True):
-            found.setdefault(text, cls._load(environment, name))
-        return [found[text] for text in texts]
-
-    @staticmethod
-    def _text(environment: jinja2.Environment, name: str) -> str:
-        assert environment.loader is not None
-        try:
-            return environment.loader.get_source(environment, name)[0]
-        except jinja2.TemplateNotFound:
-            return ""
 
     def stanza(self, account: Account, url: str, app: App | None) -> Stanza:
         """Return the account's text for each file.
@@ -115,38 +98,43 @@ class Templates:
         Raises:
             TemplateError: it does not render for this account.
         """
-        values = {
-            **self._globals,
-            "account": account.name,
-            "group": account.group,
-            "daemon": f"slp-{account.name}",
-            "url": url,
-            "app": app if self.options.stanza_follows == "app" else None,
-        }
-        try:
-            texts = {template: _rendered(template, values) for template in set(self._accounts)}
-            return tuple(texts[template] for template in self._accounts)
-        except Exception as error:
-            raise TemplateError(f"{self._directory}: {error}") from error
+        texts = self._render(
+            self._accounts,
+            account=account.name,
+            group=account.group,
+            daemon=f"slp-{account.name}",
+            url=url,
+            app=app if self.options.stanza_follows == "app" else None,
+        )
+        return Stanza((account.uid, account.gid), texts)
 
     def configuration(self, stanzas: Mapping[str, Stanza], marker: str) -> Configuration:
-        """Return the whole text.
+        """Return the whole text; `marker` is the marker's path, as it is for `BLANK_DIGEST`.
 
         Raises:
             TemplateError: a head does not render.
         """
+        return Configuration(self._render(self._heads, marker=marker), dict(stanzas))
+
+    def _render(
+        self, templates: Mapping[str, jinja2.Template], *, app: App | None = None, **words: str
+    ) -> tuple[str, ...]:
+        """Return the text for each of `FILES`, "" where there is no template."""
         try:
-            head = tuple("" if t is None else t.render(marker=marker) for t in self._heads)
+            # Looked at once, rather than at each place where a template has it.
+            plain = {name: _Written(_plain(word)) for name, word in words.items()}
+            values = {**self._always, **plain, "app": app}
+            texts = {file: found.render(values) for file, found in templates.items()}
         except Exception as error:
             raise TemplateError(f"{self._directory}: {error}") from error
-        return Configuration(head, dict(stanzas))
+        return tuple(texts.get(self.options.same.get(file, file), "") for file in FILES)
 
 
-def _rendered(template: jinja2.Template | None, values: dict[str, object]) -> str:
-    """Return the text; `values` are all that it may name, so that nothing is copied for each."""
-    if template is None:
-        return ""
-    return "".join(template.root_render_func(template.new_context(values, shared=True)))
+def _load(environment: jinja2.Environment, part: str) -> dict[str, jinja2.Template]:
+    """Return each generated file's template for a "head" or an "account", where it has one."""
+    there = environment.list_templates()
+    names = {file: f"{file}.{part}.j2" for file in FILES}
+    return {file: environment.get_template(name) for file, name in names.items() if name in there}
 
 
 def shipped() -> Path:
@@ -163,14 +151,34 @@ def directory(settings: Settings) -> Path:
     return own if own.is_dir() else shipped() / "templates" / name
 
 
-def _quote(value: object) -> str:
-    r"""Return `value` in Apache's double quotes, or refuse.
+def _plain(value: object) -> str:
+    """Return a template's `{{ value }}` if it was quoted, or is one word that cannot be more."""
+    if isinstance(value, _Written):
+        return value
+    text = str(value)
+    if _PLAIN.fullmatch(text):
+        return text
+    raise ValueError(f"{text!r} cannot stand in a configuration without `| quote`")
 
-    Inside them `x" user=backup home="/tmp` would end the word and pass every test, a newline
-    would begin a directive, a trailing `\` would swallow the quote, and `${…}` and `%{…}` are
-    Apache's own. Names were admitted by allow-lists before; this is the second lock.
+
+def _within_quotes(value: object) -> str:
+    r"""Return `value` as it may stand between Apache's double quotes, or refuse.
+
+    In there, `x" user=backup home="/tmp` would end the word and pass every test, a newline would
+    begin a directive, a trailing `\` would swallow the quote, and `${…}` and `%{…}` are Apache's
+    own.
     """
     text = str(value)
     if _UNQUOTABLE.search(text) or not text.isprintable():
         raise ValueError(f"{text!r} cannot stand in a configuration")
-    return f'"{text}"'
+    return _Written(text)
+
+
+def _regex(value: object) -> str:
+    """Return one plain word as a regular expression that matches it alone: a `.` is a dot."""
+    return _Written(re.escape(_plain(value)))
+
+
+def _quote(value: object) -> str:
+    """Return `value` in Apache's double quotes, or refuse."""
+    return _Written(f'"{_within_quotes(value)}"')

@@ -72,7 +72,7 @@ class Server:
         or reload anything.
         """
         self.http_port, self.https_port = http_port, https_port
-        modules = ["wsgi", "headers", "alias", *(["ssl"] if https_port else [])]
+        modules = ["wsgi", "headers", "alias", "rewrite", *(["ssl"] if https_port else [])]
         self.command("a2enmod", "-q", *modules)
         ports = f"Listen {LOOPBACK}:{http_port}\n"
         if https_port:

@@ -7,8 +7,10 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from reconciler.settings import Settings, SettingsError, load
+from reconciler.settings import _RANGES, DAEMON_OPTIONS, Settings, SettingsError, load
 
 SHIPPED = Path(__file__).parents[2] / "conf" / "reconciler.toml"
 
@@ -117,6 +119,25 @@ def test_the_shipped_file_names_every_key() -> None:
         ("[daemons]\nbudget = 0", ("[daemons] budget",)),
         ("[daemons.options]\nuser = 'root'", ("daemons", "'user'")),
         ("[daemons.options]\nthreads = '3 user=root'", ("daemons", "threads")),
+        ("[daemons.options]\nthreads = 0", ("daemons", "threads = 0 is not from 1 to 512")),
+        ("[daemons.options]\nthreads = -1", ("daemons", "threads")),
+        ("[daemons.options]\nthreads = 513", ("daemons", "threads")),
+        ("[daemons.options]\nthreads = 1.5", ("daemons", "options")),
+        ("[daemons.options]\nthreads = true", ("daemons", "options")),
+        ("[daemons.options]\nthreads = ''", ("daemons", "threads")),
+        ("[daemons.options]\nthreads = '3\\n'", ("daemons", "threads")),
+        ("[daemons.options]\nprocesses = 0", ("daemons", "processes")),
+        ("[daemons.options]\nlisten-backlog = 0", ("daemons", "listen-backlog")),
+        ("[daemons.options]\nrequest-timeout = -1", ("daemons", "request-timeout")),
+        ("[daemons.options]\nmemory-limit = 33554432", ("memory-limit", "or 0")),
+        ("[daemons.options]\nmemory-limit = '512M'", ("memory-limit", "whole number")),
+        ("[daemons.options]\nmaximum-requests = 2147483648", ("daemons", "maximum-requests")),
+        ("[daemons.options]\nheader-buffer-size = 512", ("daemons", "header-buffer-size")),
+        ("[daemons.options]\ncpu-priority = 20", ("daemons", "cpu-priority")),
+        ("[daemons.options]\numask = 22", ("daemons", "umask", "octal")),
+        ("[daemons.options]\numask = '0o27'", ("daemons", "umask", "octal")),
+        ("[daemons.options]\nlang = 'C user=root'", ("daemons", "lang")),
+        ("[daemons.options]\nlang = 5", ("daemons", "lang")),
         ("[timing]\ngrace = -1", ("[timing] grace",)),
         ("[timing]\nresync = 0", ("[timing] resync",)),
         ("[timing]\nquiet = 'soon'", ("[timing] quiet",)),
@@ -163,16 +184,36 @@ def test_paths_below_a_home_may_have_dots(tmp_path: Path) -> None:
 
 def test_where_an_app_appears() -> None:
     """By its account's name, another name, or at the root."""
-    given = msgspec.convert(
+    found = msgspec.convert(
         {"urls": {"prefix": "/x"}, "accounts": {"b": {"url": "shop"}, "c": {"at_root": True}}},
         Settings,
     )
-    assert ("/x/a", "/x/shop", "/c") == (given.url("a"), given.url("b"), given.url("c"))
+    assert ("/x/a", "/x/shop", "/c") == (found.url("a"), found.url("b"), found.url("c"))
 
 
 def test_options_are_the_defaults_with_the_files_own_in_place() -> None:
     """One key changes one option."""
-    given = msgspec.convert({"daemons": {"options": {"threads": 9, "umask": "0027"}}}, Settings)
+    found = msgspec.convert({"daemons": {"options": {"threads": 9, "umask": "0027"}}}, Settings)
     assert (9, "0027", 32) == tuple(
-        given.daemons.effective[key] for key in ("threads", "umask", "listen-backlog")
+        found.daemons.effective[key] for key in ("threads", "umask", "listen-backlog")
     )
+
+
+@given(st.sampled_from(sorted(_RANGES)), st.integers() | st.sampled_from([0, 1, -1]))
+def test_an_options_value_is_within_its_range_or_is_named(option: str, value: int) -> None:
+    """The ends are within, their neighbours are not, and 0 only where it means something."""
+    least, most, besides = _RANGES[option]
+    for number in {value, least - 1, least, most, most + 1}:
+        document = {"daemons": {"options": {option: number}}}
+        if least <= number <= most or number in besides:
+            assert number == msgspec.convert(document, Settings).daemons.effective[option]
+        else:
+            with pytest.raises(msgspec.ValidationError, match=f"{option} = {number} is not"):
+                msgspec.convert(document, Settings)
+
+
+def test_the_defaults_are_within_their_ranges_and_words_are_plain() -> None:
+    """Writing out a default changes nothing; a number may be a string, as it always might."""
+    options = {**DAEMON_OPTIONS, "threads": "3", "umask": "0027", "lang": "de_DE.UTF-8@euro"}
+    found = msgspec.convert({"daemons": {"options": options}}, Settings)
+    assert options == found.daemons.effective

@@ -1,0 +1,162 @@
+"""The template sets: what they say for whom, and that no name can say more than a name."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from reconciler.model import Account, App
+from reconciler.publish.configuration import BLANK_DIGEST, FILES
+from reconciler.publish.render import TemplateError, Templates, shipped
+from reconciler.settings import Apache, Settings, StateDirectory
+
+ALICE = Account("alice", 1001, 1002, "/home/slp/alice", "staff", True)
+APP = App(
+    account="alice",
+    uid=1001,
+    gid=1002,
+    script="/home/slp/alice/site/pkg/wsgi.py",
+    project="/home/slp/alice/site",
+    package="/home/slp/alice/site/pkg",
+    static="/home/slp/alice/site/static",
+    virtualenv="/home/slp/alice/site/.venv",
+    site_packages="/home/slp/alice/site/.venv/lib/python3.11/site-packages",
+    identity=(1, 2, 3),
+)
+SETS = ("stable", "classic")
+HOSTILE = (
+    "x user=root",
+    "x\tuser=root",
+    'x" user=backup home="/tmp',
+    "x'",
+    "x\nListen 8081",
+    "x\\",
+    "${HOME}",
+    "%{GLOBAL}",
+    "x>",
+    "<x",
+    "\x00",
+    "\u2028",
+)
+
+
+def templates(name: str, **more: object) -> Templates:
+    """Return a shipped set, with other settings of Apache's."""
+    return Templates(Settings(apache=Apache(template_set=name, templates="/nowhere", **more)))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_no_name_can_stand_in_any_line_as_more_than_a_name(name: str, hostile: str) -> None:
+    """The second lock: whichever value is hostile, and wherever a template has it."""
+    found = templates(name)
+    values = (
+        (replace(ALICE, name=hostile), "/django/alice", APP),
+        (replace(ALICE, group=hostile), "/django/alice", APP),
+        (ALICE, f"/django/{hostile}", APP),
+    )
+    for account, url, app in values:
+        with pytest.raises(TemplateError, match="cannot stand in a configuration"):
+            found.stanza(account, url, app)
+    for account, url, _ in (values[0], values[2]):
+        with pytest.raises(TemplateError, match="cannot stand in a configuration"):
+            found.stanza(account, url, None)
+    with pytest.raises(TemplateError, match="cannot stand in a configuration"):
+        found.configuration({}, f"/django/.slp/{hostile}")
+
+
+@pytest.mark.parametrize("field", ["script", "project", "package", "static", "site_packages"])
+@pytest.mark.parametrize("hostile", sorted(set(HOSTILE) - {"x user=root", "x'", "x>", "<x"}))
+def test_no_path_of_a_students_leaves_its_quotes(field: str, hostile: str) -> None:
+    """`classic` names them. A space, a sign or an apostrophe is an ordinary one in quotes."""
+    app = replace(APP, **{field: f"/home/slp/alice/{hostile}"})
+    with pytest.raises(TemplateError, match="cannot stand in a configuration"):
+        templates("classic").stanza(ALICE, "/django/alice", app)
+
+
+@given(st.text(), st.text())
+def test_whatever_is_let_through_stands_between_spaces_or_quotes(name: str, group: str) -> None:
+    """A template that forgets `| quote` gives nothing away: the value is one word, or none."""
+    found = templates("stable")
+    try:
+        stanza = found.stanza(replace(ALICE, name=name, group=group), "/django/x", None)
+    except TemplateError:
+        return
+    [line] = stanza.texts[0].splitlines()
+    assert [f"user={name}", f"group={group}", "home=/"] == line.split()[2:5]
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_a_stanza_carries_its_accounts_ids(name: str) -> None:
+    """Whatever the templates say, the account's uid and gid are part of what is written."""
+    assert (1001, 1002) == templates(name).stanza(ALICE, "/django/alice", APP).ids
+
+
+@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("app", [None, APP])
+def test_no_file_lacks_an_end_of_line(name: str, app: App | None) -> None:
+    """The next account's mark begins a line of its own."""
+    found = templates(name)
+    for text in (
+        *found.stanza(ALICE, "/django/alice", app).texts,
+        *found.configuration({}, f"/django/.slp/{BLANK_DIGEST}").head,
+    ):
+        assert text == "" or text.endswith("\n")
+
+
+def test_the_routes_of_https_are_those_of_http() -> None:
+    """By the set's own word, rendered once and kept in memory once."""
+    texts = templates("stable").stanza(ALICE, "/django/alice", None).texts
+    assert texts[1] is texts[2]
+    assert texts[1]
+
+
+def test_classic_is_in_the_manuals_order() -> None:
+    """Alias, Directory, WSGIScriptAlias, WSGIDaemonProcess, Location, Directory with Files."""
+    texts = templates("classic").stanza(ALICE, "/django/alice", APP).texts
+    assert "" == texts[FILES.index("server.conf")]
+    order = r"^ *(Alias|<Directory|WSGIScriptAlias|WSGIDaemonProcess|<Location)\b"
+    over_http = ["Alias", "<Directory", "WSGIScriptAlias", "WSGIDaemonProcess"]
+    found = [re.findall(order, text, re.M) for text in texts[1:]]
+    assert [*over_http, "<Location", "<Location", "<Directory"] == found[0]
+    assert [*over_http[:3], "<Location", "<Location", "<Directory"] == found[1]
+
+
+def test_a_dot_in_a_url_is_a_dot() -> None:
+    """Where it is an expression's, `a.b` would answer for the static files of `axb`."""
+    texts = templates("stable").stanza(ALICE, "/django/a.b", None).texts
+    [rule] = re.findall(r'^ *RewriteRule "(\S+)"', texts[1], re.M)
+    assert re.match(rule, "/django/a.b/static/own.css")
+    assert not re.match(rule, "/django/axb/static/own.css")
+
+
+def test_a_state_directory_with_a_space_is_quoted_and_a_hostile_one_refused() -> None:
+    """It is the administrator's, and no reason to write what Apache reads otherwise."""
+    settings = Settings(state=StateDirectory(directory="/var/lib/a b"))
+    text = "".join(Templates(settings).stanza(ALICE, "/django/alice", None).texts)
+    assert '"/var/lib/a b/apps/alice/app.wsgi"' in text
+    with pytest.raises(TemplateError, match="cannot stand in a configuration"):
+        Templates(Settings(state=StateDirectory(directory="/var/${HOME}")))
+
+
+def test_the_administrators_set_comes_first_and_its_faults_are_told(tmp_path: Path) -> None:
+    """A directory of the set's name; a template that is wrong says where."""
+    own = tmp_path / "stable"
+    own.mkdir()
+    (own / "set.toml").write_text("")
+    (own / "server.conf.account.j2").write_text("X {{ account }} {{ nothing }}\n")
+    found = Templates(Settings(apache=Apache(templates=str(tmp_path))))
+    with pytest.raises(TemplateError, match="'nothing' is undefined"):
+        found.stanza(ALICE, "/django/alice", None)
+    (own / "server.conf.account.j2").write_text("X {{ account }\n")
+    with pytest.raises(TemplateError, match=re.escape(str(own))):
+        Templates(Settings(apache=Apache(templates=str(tmp_path))))
+    (own / "server.conf.account.j2").write_text("X {{ account }}\n")
+    stanza = Templates(Settings(apache=Apache(templates=str(tmp_path)))).stanza(ALICE, "/x", None)
+    assert ("X alice\n", "", "") == stanza.texts
+    assert (shipped() / "templates/stable/set.toml").is_file()
