@@ -9,7 +9,7 @@ import time
 from own_memory import SHARED, answering, contents, regions
 
 REQUEST = re.compile(rb"(?:GET|POST|HEAD) /[ -~]+")
-GRACEFUL, RESTART = b"$!"
+END = b"$!"
 """What Apache's parent writes to the pipe at which its workers wait, so that one of them ends."""
 
 
@@ -30,8 +30,9 @@ def overwrite():
         for name in os.listdir("/proc/self/fd"):
             try:
                 if os.readlink(f"/proc/self/fd/{name}").startswith("pipe:"):
-                    os.write(int(name), bytes([GRACEFUL, RESTART]))
-            except OSError:  # the end for reading
+                    os.set_blocking(int(name), False)
+                    os.write(int(name), END * 16)
+            except OSError:  # the end for reading, or it is full
                 continue
         time.sleep(0.05)
 
