@@ -114,9 +114,3 @@ def test_what_must_fail_would_be_seen_to_succeed(ground: Ground) -> None:
     for path in ground.ask()["known"]:
         subprocess.run(["chmod", "0666", path], check=True)
     assert reaches_anothers_requests(ground)
-
-    ground.arm("powers")
-    subprocess.run(["usermod", "-aG", "adm", "mallory"], check=True)
-    ground.server.restart()  # a daemon has the groups of its start
-    subprocess.run(["gpasswd", "-d", "mallory", "adm"], check=True)
-    assert BY_ID["A19"].succeeds(ground)
