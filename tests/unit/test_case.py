@@ -40,7 +40,9 @@ def live(name: str, mtime: int) -> Live:
 
 def phrases() -> st.SearchStrategy[Phrase | None]:
     """Texts that rendered, did not, or were adopted; or none."""
-    stanzas = st.none() | st.builds(lambda text: Stanza((1, 1), (text, "", "")), st.sampled_from("xyz"))
+    stanzas = st.none() | st.builds(
+        lambda text: Stanza((1, 1), (text, "", "")), st.sampled_from("xyz")
+    )
     rendered = st.builds(Phrase, st.just(()), stanzas, st.sampled_from([None, "no such filter"]))
     return st.none() | rendered
 

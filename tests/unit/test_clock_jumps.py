@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 YEARS = 10 * 365 * 86400.0
 CLASS = [f"s{number:02}" for number in range(12)]
-BY_THE_WALL = pytest.mark.xfail(strict=True, reason="withdrawals are noted by the wall's clock")
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +29,6 @@ def withdraw(machine: Machine, *numbers: int) -> Exit:
     return machine.once()
 
 
-@BY_THE_WALL
 def test_withdrawals_noted_by_a_clock_that_was_ahead_hold_nobody_for_ever(machine: Machine) -> None:
     """Ten years, which then were none: after a minute they are forgotten."""
     machine.wall(YEARS)
@@ -41,7 +39,6 @@ def test_withdrawals_noted_by_a_clock_that_was_ahead_hold_nobody_for_ever(machin
     assert Exit.CONVERGED == withdraw(machine, 2, 3)
 
 
-@BY_THE_WALL
 def test_a_clock_that_jumps_ahead_forgets_no_withdrawal(machine: Machine) -> None:
     """An hour by the wall is a moment by the machine."""
     machine.once()
@@ -50,7 +47,6 @@ def test_a_clock_that_jumps_ahead_forgets_no_withdrawal(machine: Machine) -> Non
     assert Exit.HELD == withdraw(machine, 2, 3)
 
 
-@BY_THE_WALL
 def test_a_clock_that_jumps_back_lets_a_minute_pass(machine: Machine) -> None:
     """An hour back: a minute later, the withdrawals of before are a minute old."""
     machine.once()
@@ -60,7 +56,6 @@ def test_a_clock_that_jumps_back_lets_a_minute_pass(machine: Machine) -> None:
     assert Exit.CONVERGED == withdraw(machine, 2, 3)
 
 
-@BY_THE_WALL
 def test_another_boot_remembers_no_withdrawal(machine: Machine) -> None:
     """Its seconds count from anew, and those of before mean nothing."""
     machine.once()

@@ -198,7 +198,6 @@ def test_a_template_set_that_is_not_usable_leaves_the_old_one(machine: Machine) 
         machine.until(lambda: machine.serves("alice"))
 
 
-@pytest.mark.xfail(strict=True, reason="of two lives, halves are left when a beginning raises")
 @pytest.mark.parametrize(
     "error",
     [OSError(errno.EMFILE, os.strerror(errno.EMFILE)), RuntimeError("can't start new thread")],

@@ -35,7 +35,6 @@ def test_publishing_an_app_waits_for_no_reload(machine: Machine) -> None:
         machine.until(lambda: machine.serves("alice"))
 
 
-@pytest.mark.xfail(strict=True, reason="`--once` holds the one lock through test and reload")
 @pytest.mark.parametrize("command", ["configtest", "graceful"])
 def test_publishing_an_app_waits_for_no_reload_of_a_pass_beside_it(
     machine: Machine, command: str
@@ -102,7 +101,6 @@ def test_reloads_are_spaced_by_what_one_costs(machine: Machine) -> None:
         machine.stays(lambda: 1 == machine.apache.reloads, during=1.0)
 
 
-@pytest.mark.xfail(strict=True, reason="when the last reload was is known to the process alone")
 def test_the_spacing_of_reloads_survives_a_crash(machine: Machine) -> None:
     """A crash loop would reload without end, and stall everybody each time."""
     machine.student("zed")

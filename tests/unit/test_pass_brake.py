@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
 from reconciler.once import Exit
 
 if TYPE_CHECKING:
@@ -123,12 +121,6 @@ def test_a_soft_fault_does_not_begin_anew_while_it_is_held(machine: Machine) -> 
     assert machine.status["held"].startswith("4 withdrawals")
 
 
-HELD_STANZA = pytest.mark.xfail(
-    strict=True, reason="a database without its students: links are held, and no stanza stays"
-)
-
-
-@HELD_STANZA
 def test_a_database_without_its_students_takes_nobody_down(machine: Machine) -> None:
     """Held means that every app still answers: links, stanzas and the generation stay."""
     served(machine)
@@ -139,7 +131,6 @@ def test_a_database_without_its_students_takes_nobody_down(machine: Machine) -> 
     assert machine.status["held"]
 
 
-@HELD_STANZA
 def test_a_daemon_meets_a_database_without_its_students(machine: Machine) -> None:
     """The same by events, and when the students are back, nothing has changed."""
     served(machine)
@@ -158,7 +149,6 @@ def test_a_daemon_meets_a_database_without_its_students(machine: Machine) -> Non
     assert {*CLASS, "zoe"} == machine.apache.daemons
 
 
-@HELD_STANZA
 def test_a_pass_finds_accounts_gone_with_their_homes(machine: Machine) -> None:
     """Homes and rows were removed together: what is held is held whole."""
     served(machine)

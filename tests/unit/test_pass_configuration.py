@@ -93,10 +93,6 @@ def test_adopting_never_goes_over_what_was_rendered(machine: Machine) -> None:
         machine.until(lambda: "threads=3" in machine.apache.read)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="two accounts with each other's uid: not a byte of the configuration differs",
-)
 def test_accounts_made_anew_with_each_others_uid_are_another_configuration(
     machine: Machine,
 ) -> None:
@@ -161,7 +157,6 @@ def test_beyond_the_budget_the_newest_waits(machine: Machine) -> None:
     assert {"zoe", "alice"} == machine.stanzas == machine.published
 
 
-@pytest.mark.xfail(strict=True, reason="the queue for places is by the wall's clock")
 def test_a_clock_that_was_ahead_costs_nobody_their_place(machine: Machine) -> None:
     """Zoe came first, by a clock ten years ahead."""
     machine.configure(daemons={"declare": "apps", "budget": 1})

@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from tests.unit.machine import Machine
 
 BROKEN = "def application(:\n"
-NEVER_AGAIN = pytest.mark.xfail(
-    strict=True, reason="a page that is not there is never written while its account's facts stay"
-)
 
 
 def test_an_account_without_an_app_has_a_page(machine: Machine) -> None:
@@ -95,7 +92,6 @@ def test_a_daemon_writes_the_page_of_an_app_that_went_without_one(machine: Machi
         machine.until(lambda: "py_compile" in (machine.page("alice") or ""), within=1.0)
 
 
-@NEVER_AGAIN
 def test_a_daemon_writes_a_page_that_could_not_be_written(machine: Machine) -> None:
     """The same for a student who never had an app."""
     machine.student("bob", project=None)
@@ -107,7 +103,6 @@ def test_a_daemon_writes_a_page_that_could_not_be_written(machine: Machine) -> N
         machine.until(lambda: machine.page("bob"), within=1.0)
 
 
-@NEVER_AGAIN
 def test_a_daemon_writes_a_page_that_somebody_removed(machine: Machine) -> None:
     """At a resync: a page answers at all times."""
     machine.student("bob", project=None)
@@ -171,7 +166,6 @@ def test_the_overview_names_all(machine: Machine) -> None:
     assert all(word in page.decode() for word in ("alice", "bob", "py_compile", "1 served"))
 
 
-@pytest.mark.xfail(strict=True, reason='`dashboard = ""` is refused as no path of a URL')
 def test_without_an_overview_there_is_none(machine: Machine) -> None:
     """`dashboard = ""` writes no such file."""
     machine.configure(pages={"dashboard": ""})

@@ -69,7 +69,6 @@ def test_each_stage_is_called_once_for_an_account(
     assert dict.fromkeys(calls, 1) == dict(calls)
 
 
-@pytest.mark.xfail(strict=True, reason="it is rendered before the link goes, and once more to tell")
 def test_the_page_of_who_is_withdrawn_is_made_once(
     machine: Machine, calls: Counter[tuple[str, str]]
 ) -> None:
