@@ -45,15 +45,18 @@ class Life:
     ) -> None:
         self.settings = settings
         self.database = frozenset(outside.accounts().files)
-        self.canary = f"{settings.state.directory}/alive/beat"
+        self.sign = f"{settings.state.directory}/alive/beat"
         watched = {*self.database, settings.apache.templates}
         watched.add(os.path.abspath(config or DEFAULT_FILE))
         if outside.notify.beat_every is not None:
-            os.makedirs(os.path.dirname(self.canary), mode=0o700, exist_ok=True)
-            watched.add(self.canary)
+            os.makedirs(os.path.dirname(self.sign), mode=0o700, exist_ok=True)
+            watched.add(self.sign)
         self.passes = Passes(settings, outside)
         self.schedule = Schedule(
-            settings.timing, outside.clock.now(), beat_every=outside.notify.beat_every
+            settings.timing,
+            outside.clock.now(),
+            beat_every=outside.notify.beat_every,
+            not_before=self.passes.not_before,
         )
         self.watch = Watch(
             settings.homes.root,
@@ -149,10 +152,10 @@ class Daemon:
             life.schedule.alarmed(now)
         if wake.files & life.database:
             life.schedule.woken([""], now)  # nobody's name: the database itself is looked at
-        if life.canary in wake.files:
+        if life.sign in wake.files:
             # A loop that goes round with a deaf watcher would ping for ever.
             self._supervisor.tell(WATCHDOG="1")
-        others = wake.files - life.database - {life.canary}
+        others = wake.files - life.database - {life.sign}
         if others:
             self._reread_for = f"{', '.join(sorted(others))} changed"
 
@@ -264,9 +267,9 @@ class Daemon:
 
     def _beat(self) -> None:
         try:
-            files.write(self._life.canary, b"", durable=False)
+            files.write(self._life.sign, b"", durable=False)
         except OSError as error:  # a full disk: the watchdog decides whether that is the end
-            self._log.error("canary.failed", message=f"{error.strerror}: {error.filename}")
+            self._log.error("alive.failed", message=f"{error.strerror}: {error.filename}")
 
     def _say_ready(self) -> None:
         """Say so once everyone was looked at, and what that asks of Apache was tried.

@@ -90,13 +90,24 @@ class Due:
 class Schedule:
     """The table, at first with everyone to be looked at, and the status to be written."""
 
-    def __init__(self, timing: Timing, now: float, *, beat_every: float | None = None) -> None:
-        """`beat_every` is in seconds; None where nobody waits for a sign of life."""
+    def __init__(
+        self,
+        timing: Timing,
+        now: float,
+        *,
+        beat_every: float | None = None,
+        not_before: float = -inf,
+    ) -> None:
+        """`beat_every` is in seconds; None where nobody waits for a sign of life.
+
+        `not_before` is when the first configuration may come, by what the process before us did.
+        """
         self._timing = timing
         self._beat_every = beat_every
         self._kept = max(timing.quiet, BURST / RECOVERS)
         self._tasks = {task: _Row() for task in Task}
         self._rows: dict[Task | str, _Row] = dict(self._tasks.items())
+        self._tasks[Task.CONFIGURE].floor = not_before
         for task in Task:
             if task is not Task.CONFIGURE and (task is not Task.BEAT or beat_every is not None):
                 self._tasks[task].ask(now)

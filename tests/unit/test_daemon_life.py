@@ -84,7 +84,7 @@ def test_without_a_supervisor_nothing_beats(machine: Machine) -> None:
         machine.student("alice")
         machine.until(lambda: machine.serves("alice"))
     assert 0 == machine.notify.count("WATCHDOG")
-    assert not (machine.state / "canary").exists()
+    assert not (machine.state / "alive").exists()
 
 
 def test_a_sign_of_life_that_cannot_be_written_is_told(machine: Machine) -> None:
@@ -92,9 +92,9 @@ def test_a_sign_of_life_that_cannot_be_written_is_told(machine: Machine) -> None
     machine.notify.beat_every = 0.05
     with machine.daemon():
         machine.until(lambda: machine.notify.count("WATCHDOG"))
-        (machine.state / "canary").rename(machine.home / "aside")
-        (machine.state / "canary").touch()
-        machine.until(lambda: machine.log.of("canary.failed"))
+        (machine.state / "alive").rename(machine.home / "aside")
+        (machine.state / "alive").touch()
+        machine.until(lambda: machine.log.of("alive.failed"))
         machine.student("alice")
         machine.until(lambda: machine.serves("alice"))
 

@@ -316,3 +316,12 @@ def test_a_sign_of_life_is_due_again_and_again() -> None:
     assert {Task.BEAT} == schedule.take(20.5).tasks
     assert 40.5 == schedule.next()
     assert Task.BEAT not in Schedule(TIMING, 0.0).take(0.0).tasks
+
+
+def test_the_spacing_of_a_process_before_us_holds() -> None:
+    """One that crashes and is started again does not reload without end."""
+    schedule = Schedule(TIMING, 0.0, not_before=9.0)
+    schedule.take(0.0)
+    schedule.looked(set(), everyone=True, now=0.0)
+    schedule.wanted(1.0)
+    assert 9.0 == schedule.next()
