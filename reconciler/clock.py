@@ -23,8 +23,12 @@ class Clock:
         return time.clock_gettime(time.CLOCK_BOOTTIME)
 
     def boot(self) -> str:
-        """Return which boot that is; "" where the kernel does not say."""
+        """Return which boot that is; "" where that is not told, as under `ProcSubset=pid`."""
         return _boot()
+
+    def knows(self, boot: str) -> bool:
+        """Whether times that were noted under `boot` may be this boot's."""
+        return boot in {self.boot(), ""} or not self.boot()
 
     def wall(self) -> str:
         """Return the time as people read it: ISO 8601, UTC, whole seconds."""

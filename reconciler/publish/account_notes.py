@@ -55,9 +55,9 @@ class AccountNotes:
     def refresh(self) -> None:
         """Read the file again if another process wrote it."""
         self._file = self._disk.read()
-        if self._file.boot != self._clock.boot():  # times of another boot say nothing now
-            self._file.boot = self._clock.boot()
+        if not self._clock.knows(self._file.boot):  # times of another boot say nothing now
             self._file.withdrawals = []
+        self._file.boot = self._clock.boot() or self._file.boot
 
     def save(self) -> None:
         """Write the file, if anything was noted.

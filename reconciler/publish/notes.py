@@ -113,14 +113,15 @@ class ServerFile:
     def read(self) -> ServerNotes:
         """Return the notes; what was noted under another boot has lost its time."""
         notes = self._file.read()
-        if notes.reloaded_at is None or notes.boot == self._clock.boot():
+        if notes.reloaded_at is None or self._clock.knows(notes.boot):
             return notes
         return msgspec.structs.replace(notes, reloaded_at=None)
 
     def note(self, **changes: Any) -> ServerNotes:
         """Change some of the notes, and return them all."""
         before = self.read()
-        notes = msgspec.structs.replace(before, boot=self._clock.boot(), **changes)
+        boot = self._clock.boot() or before.boot
+        notes = msgspec.structs.replace(before, boot=boot, **changes)
         if notes != before:
             self._file.write(notes)
         return notes
