@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.publish.protocol import Outcome
+from reconciler.publish.outcome import Outcome
 from reconciler.reconcile import Look, Reconciler, changes_of
 from reconciler.report import events
 from reconciler.report.events import Event
@@ -47,7 +47,7 @@ def look(
 def outcome(log: Any, ended: Outcome) -> None:
     """Log how a publication of configuration ended."""
     for event in events.of_outcome(
-        standing=ended.standing.value,
+        standing=ended.ending.value,
         generation=ended.generation,
         published=ended.published,
         reloaded=ended.reloaded,
@@ -56,3 +56,5 @@ def outcome(log: Any, ended: Outcome) -> None:
         took_ms=ended.took_ms,
     ):
         _emit(log, event)
+    if ended.warning is not None:
+        log.warning("configtest.blind", message=ended.warning)

@@ -20,7 +20,7 @@ from reconciler.agenda import Agenda, Backoff
 from reconciler.notify import Supervisor
 from reconciler.observe.beneath import Unreadable
 from reconciler.publish.lock import LockTimeoutError
-from reconciler.publish.protocol import Outcome, Standing
+from reconciler.publish.outcome import Ending, Outcome
 from reconciler.publish.render import TemplateError
 from reconciler.reconcile import Look, Reconciler
 from reconciler.settings import DEFAULT_FILE, Settings, SettingsError, load
@@ -331,13 +331,10 @@ class Daemon:
         if outcome.message is None or outcome.message != self._trouble:
             announce.outcome(self._log, outcome)  # the same trouble is told once
         self._trouble = outcome.message
-        try:
-            self._agenda.remind(self._reconciler.note(outcome), now)
-        except (OSError, LockTimeoutError) as error:  # it is written with the next one
-            self._log.error("ledger.failed", message=str(error))
+        self._agenda.remind(outcome.quarantined, now)
         if outcome.reloaded:
             self._reloaded_at = now
-        if outcome.standing is Standing.CONVERGED:
+        if outcome.ending is Ending.CONVERGED:
             self._reload_retry.reset()
         else:
             self._configure_at = self._configure_again_at = now + self._reload_retry.delay()

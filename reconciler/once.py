@@ -11,7 +11,7 @@ from reconciler import announce
 from reconciler.observe.beneath import Unreadable
 from reconciler.publish.configuration import FILES
 from reconciler.publish.lock import LockTimeoutError
-from reconciler.publish.protocol import Outcome, Standing
+from reconciler.publish.outcome import Ending, Outcome
 from reconciler.publish.render import TemplateError
 from reconciler.reconcile import Look, Reconciler
 from reconciler.settings import Settings
@@ -30,10 +30,11 @@ class Exit(IntEnum):
 
 
 _OF = {
-    Standing.CONVERGED: Exit.CONVERGED,
-    Standing.REFUSED_BY_TEST: Exit.CONFIG_TEST,
-    Standing.NOT_RELOADED: Exit.NOT_SERVED,
-    Standing.PUT_BACK: Exit.NOT_SERVED,
+    Ending.CONVERGED: Exit.CONVERGED,
+    Ending.OVERTAKEN: Exit.LOCKED,
+    Ending.REFUSED_BY_TEST: Exit.CONFIG_TEST,
+    Ending.NOT_RELOADED: Exit.NOT_SERVED,
+    Ending.PUT_BACK: Exit.NOT_SERVED,
 }
 
 
@@ -49,8 +50,7 @@ def run(settings: Settings, log: Any, *, reload: bool = True, force: bool = Fals
         log.error("templates.unusable", message=str(error))
         return Exit.CONFIG_TEST
     try:
-        with reconciler.exclusively():  # the steps of one pass, with nobody between them
-            return _pass(reconciler, log, reload=reload, force=force)
+        return _pass(reconciler, log, reload=reload, force=force)
     except LockTimeoutError as error:
         log.error("pass.locked_out", message=str(error))
         return Exit.LOCKED
@@ -67,16 +67,16 @@ def run(settings: Settings, log: Any, *, reload: bool = True, force: bool = Fals
 def _pass(reconciler: Reconciler, log: Any, *, reload: bool, force: bool) -> Exit:
     found = reconciler.look(force=force, drop_unresolved=not reload)
     announce.look(log, found, reconciler)
-    ended = Outcome(Standing.CONVERGED, reconciler.generations.current())
+    ended = Outcome(Ending.CONVERGED, reconciler.generations.current())
     if reload or found.configuration is not None:
         ended = reconciler.configure(found.configuration, reload=reload)
         announce.outcome(log, ended)
-        again = reconciler.note(ended)
-        if again:
-            announce.look(log, reconciler.look(again, force=force), reconciler)
+        if ended.quarantined:
+            again = reconciler.look(ended.quarantined, force=force)
+            announce.look(log, again, reconciler)
     reconciler.prune()
     reconciler.write_status()
-    status = _OF[ended.standing]
+    status = _OF[ended.ending]
     if status is Exit.CONVERGED and found.failed:
         return Exit.UNEXPECTED
     return Exit.HELD if status is Exit.CONVERGED and reconciler.held else status

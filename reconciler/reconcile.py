@@ -15,20 +15,22 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import msgspec
 
+from reconciler.clock import Clock
 from reconciler.decide.plan import BRAKE_WINDOW, Change, Plan, calculate, counts
-from reconciler.model import App, News, Standing, State, Verdict
+from reconciler.model import App, News, State, Verdict
 from reconciler.observe.accounts import Accounts
 from reconciler.publish.apache import MARKER, Server
 from reconciler.publish.configuration import Configuration
-from reconciler.publish.generations import Generations
 from reconciler.publish.ledger import Book
-from reconciler.publish.lock import PassLock
+from reconciler.publish.lock import FileLock
+from reconciler.publish.outcome import Outcome, Wanted
 from reconciler.publish.pages import PageFiles
-from reconciler.publish.protocol import Outcome, Publisher
+from reconciler.publish.protocol import Publisher
+from reconciler.publish.serving import Ids
 from reconciler.publish.sets import Sets
 from reconciler.report import pages, status
 from reconciler.settings import Settings
@@ -72,16 +74,21 @@ class Reconciler:
     def __init__(self, settings: Settings) -> None:
         state = settings.state.directory
         self.settings = settings
-        self.generations = Generations(state)
-        self._server = Server(settings.apache, prefix=settings.urls.prefix, state=state)
+        server = Server(settings.apache, prefix=settings.urls.prefix, state=state)
+        self.publisher = Publisher(settings, server, clock=Clock(), resolved=_resolved)
+        self.generations = self.publisher.generations
         self._book = Book(state)
-        self._world = World(settings, self._book, self._server)
+        self._world = World(
+            settings, self._book, server, quarantined=lambda: self.publisher.notes.quarantined
+        )
         self._sets = Sets(state)
         self._pages = PageFiles(state)
-        self._lock = PassLock(f"{state}/lock", timeout=settings.apache.timeout)
+        self._lock = FileLock(f"{state}/lock", timeout=settings.apache.timeout)
         self._served: dict[str, App] = {}
         self._held: set[str] = set()
         self._adopted: int | None = None
+        self._over: int | None = None
+        """What was current when the last configuration was made."""
         self._whole = False
         """Everybody was looked at once: before that, who is missing is not known to be gone."""
         self.entries = status.read(self._pages.read_status()).accounts
@@ -108,7 +115,6 @@ class Reconciler:
         with self._lock.hold():
             self._pages.prepare(MARKER)
             self._sets.prepare()
-            self.generations.prepare()
             yield
 
     # ---- steps 1 to 4 ----------------------------------------------------------------------
@@ -209,14 +215,15 @@ class Reconciler:
     def wanted(self) -> Configuration | None:
         """Return what ought to be current and is not, as far as is known now."""
         wanted = self._wanted(drop_unresolved=False) if self._whole else None
-        if wanted is not None and self._publisher().is_refused(wanted, self._book.ledger):
+        if wanted is not None and self.publisher.is_refused(wanted):
             return None
         return wanted
 
     def _wanted(self, *, drop_unresolved: bool) -> Configuration | None:
+        self._over = self.generations.current()
         wanted, waiting = self._world.configuration(drop_unresolved=drop_unresolved)
         self.blocked_text = None
-        if self.generations.digest(self.generations.current()) == wanted.digest:
+        if self.publisher.is_current(wanted):
             return None
         if not waiting:
             return wanted
@@ -303,43 +310,20 @@ class Reconciler:
         Raises:
             OSError, LockTimeoutError: as for `look`.
         """
-        ledger = msgspec.structs.replace(self._book.ledger)
-        publisher = self._publisher()
-        with self.exclusively():
-            if wanted is None:
-                outcome = publisher.converge(ledger)
-            else:
-                outcome = publisher.publish(wanted, ledger, reload=reload)
-        return replace(outcome, ledger=ledger)
-
-    def note(self, outcome: Outcome) -> set[str]:
-        """Remember how it ended; return accounts to look at again, since they are quarantined."""
-        with self.exclusively():
-            self._book.refresh()
-            if outcome.ledger is not None:
-                self._book.served(outcome.ledger)
-            for name, held in outcome.quarantined.items():
-                self._book.quarantine(name, held)
-            self._book.save()
-        return set(outcome.quarantined)
-
-    def _publisher(self) -> Publisher:
-        return Publisher(
-            self.generations,
-            self._server,
-            timeout=self.settings.apache.timeout,
-            resolved=_resolved,
-        )
+        if wanted is None:
+            return self.publisher.configure(None, reload=reload)
+        left_out = self._world.quarantined
+        return self.publisher.configure(Wanted(wanted, left_out, self._over), reload=reload)
 
     @property
     def unverified(self) -> bool:
         """Whether what is current was not yet seen to be served."""
-        return self.generations.current() != self._book.ledger.seen
+        return self.publisher.unverified
 
     @property
     def stall(self) -> float:
         """Seconds that the last reload took."""
-        return self._book.ledger.stall
+        return self.publisher.notes.stall
 
     @property
     def summary(self) -> str:
@@ -351,9 +335,6 @@ class Reconciler:
     def prune(self) -> None:
         """Remove what nothing points to (step 10)."""
         with self.exclusively():
-            verified = self._book.ledger.verified
-            spare = frozenset() if verified is None else frozenset({verified})
-            self.generations.prune(keep=self.settings.state.keep_generations, spare=spare)
             self._sets.prune_all()
             self._pages.prune(self._world.names - self._served.keys())
 
@@ -377,11 +358,12 @@ class Reconciler:
             )
 
 
-def _resolved(names: Iterable[str]) -> set[str]:
-    """Return which of these the account database names now; any thread may ask."""
+def _resolved(names: Iterable[str]) -> dict[str, Ids]:
+    """Return which of these the account database names now, and their ids; any thread may ask."""
     accounts = Accounts()
     accounts.refresh()
-    return {name for name in names if accounts.find(name, {})[0] is Standing.FOUND}
+    found = {name: accounts.find(name, {})[1] for name in names}
+    return {name: (row.uid, row.gid) for name, row in found.items() if row is not None}
 
 
 def _is_unknown(verdict: Verdict) -> bool:

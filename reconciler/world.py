@@ -6,7 +6,7 @@ All of it can be observed again, so all of it is a cache; losing it costs one fu
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 
 from msgspec.structs import replace
@@ -21,6 +21,7 @@ from reconciler.observe.interpreter import find
 from reconciler.publish.apache import Server
 from reconciler.publish.configuration import Configuration
 from reconciler.publish.ledger import Book
+from reconciler.publish.notes import Quarantine
 from reconciler.publish.render import Templates
 from reconciler.publish.stanzas import Stanzas
 from reconciler.settings import Settings
@@ -45,8 +46,16 @@ class World:
         TemplateError: the template set is missing or not usable.
     """
 
-    def __init__(self, settings: Settings, book: Book, server: Server) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        book: Book,
+        server: Server,
+        *,
+        quarantined: Callable[[], Mapping[str, Quarantine]],
+    ) -> None:
         self._settings = settings
+        self._quarantined = quarantined
         self._book = book
         templates = Templates(settings)
         self._interpreter = find(settings.apache.python, settings.apache.confdir)
@@ -234,8 +243,17 @@ class World:
 
     @property
     def _left_out(self) -> dict[str, str]:
-        quarantined = self._book.ledger.quarantined
-        return {name: held.why for name, held in quarantined.items()} | self._stanzas.broken
+        quarantined = {name: held.why for name, held in self.quarantined.items()}
+        return quarantined | self._stanzas.broken
+
+    @property
+    def quarantined(self) -> dict[str, Quarantine]:
+        """Who is left out since Apache refused the stanza that would be theirs."""
+        return {
+            name: held
+            for name, held in self._quarantined().items()
+            if held.stanza == self._stanzas.digest(name)
+        }
 
     def _render(self, names: Iterable[str]) -> bool:
         """Bring these accounts' stanzas up to date; return whether any text changed."""
@@ -247,6 +265,4 @@ class World:
                 changed |= self._stanzas.update(name, verdict.account, verdict.url, verdict.app)
             elif name not in self.unresolved:
                 changed |= self._stanzas.drop(name)
-            if name in self._book.ledger.quarantined:
-                changed |= self._book.release(name, self._stanzas.digest(name))
         return changed

@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import enum
 import hashlib
-import http.client
 import os
-import ssl
-import tempfile
-import time
-from urllib.parse import urlsplit
+from dataclasses import dataclass
 
-from reconciler.publish import command, unit
+from reconciler.publish import command, staging, unit
 from reconciler.publish.command import CommandError
+from reconciler.publish.staging import INCLUDES
+from reconciler.publish.verify import MARKER, Answer, Asked, Verifier
 from reconciler.settings import Apache
 
-INCLUDES = {
-    "server.conf": "slp-server.conf",
-    "django.conf": "django.conf",
-    "django-ssl.conf": "django-ssl.conf",
-}
-"""Generated file → its name below Apache's configuration directory."""
-
-MARKER = "slp-reconciler\n"
-"""What the marker's URL answers."""
+__all__ = ["MARKER", "Answer", "Asked", "Server", "TestUnavailableError", "Tested"]
 
 
 class TestUnavailableError(Exception):
@@ -33,14 +22,14 @@ class TestUnavailableError(Exception):
     __test__ = False
 
 
-class Sight(enum.Enum):
-    """What was seen at the marker's URL."""
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """What a configuration test said of what is staged."""
 
-    SERVED = "served"
-    OTHER = "other"
-    """Apache answers, and not with this configuration."""
-    SILENT = "silent"
-    """It does not answer at all: stopped, hung or slow."""
+    fault: str | None
+    """None: it is good, as far as it was read."""
+    unread: frozenset[str] = frozenset()
+    """Generated files that it did not read, or not where they are staged."""
 
 
 class Server:
@@ -48,39 +37,62 @@ class Server:
 
     def __init__(self, settings: Apache, *, prefix: str, state: str) -> None:
         self._settings = settings
-        self._prefix = prefix
         self._state = state
+        self._verifier = Verifier(
+            settings.verify_url, settings.verify_host, prefix=prefix, running=self.running
+        )
 
-    def test(self, generation: str) -> str | None:
-        """Return what the configuration test says against the files in `generation`, None if good.
+    # ---- test ------------------------------------------------------------------------------
 
-        `apachectl configtest` alone would read what is published, not what is staged: so it is
-        given a configuration directory of links to the real one's entries, with ours in place.
+    def test(self, generation: str) -> Tested:
+        """Return what the configuration test says against the files in `generation`.
 
         Raises:
             TestUnavailableError: the test cannot be run, or does not end.
+            OSError: the state directory cannot be written.
         """
         real = self._settings.confdir
-        with tempfile.TemporaryDirectory(suffix=".new", dir=self._state) as staged:
-            try:
-                entries = os.listdir(real)
-            except OSError as error:
-                raise TestUnavailableError(f"{real}: {error.strerror}") from error
-            for name in set(entries) - set(INCLUDES.values()):
-                os.symlink(f"{real}/{name}", f"{staged}/{name}")
-            for file, name in INCLUDES.items():
-                os.symlink(f"{generation}/{file}", f"{staged}/{name}")
-            try:
-                command.run(
-                    self._settings.configtest,
-                    timeout=self._settings.timeout,
-                    environment={"APACHE_CONFDIR": staged},
-                )
-            except CommandError as error:
-                if error.status is None:
-                    raise TestUnavailableError(str(error)) from error
-                return str(error).replace(f"{staged}/", "")
-        return None
+        if not os.path.isdir(real):
+            raise TestUnavailableError(f"{real}: there is no such directory")
+        # Beside the generations: what a crash leaves there is removed under the same lock.
+        with staging.staged(real, generation, within=os.path.dirname(generation)) as staged:
+            fault, said = self._configtest({"APACHE_CONFDIR": staged})
+        if fault is None:
+            return Tested(None, staging.unread(said))
+        words = fault.replace(f"{staged}/", "").replace(f"{generation}/", "")
+        return Tested(words, staging.unread(said))
+
+    def test_in_place(self) -> str | None:
+        """Return what the configuration test says against what is published; None if it is good.
+
+        Raises:
+            TestUnavailableError: as for `test`.
+        """
+        return self._configtest({})[0]
+
+    def _configtest(self, environment: dict[str, str]) -> tuple[str | None, str]:
+        words, timeout = self._settings.configtest, self._settings.timeout
+        try:
+            return None, command.run(words, timeout=timeout, environment=environment)
+        except CommandError as error:
+            if error.status is None:
+                raise TestUnavailableError(str(error)) from error
+            return " ".join(staging.cleaned(error.said).split()) or str(error), error.said
+
+    def obstacle(self, unread: frozenset[str]) -> str | None:
+        """Return why staged files were not read, in a sentence; None where no site has them."""
+        found = staging.obstacle(self._settings.confdir, unread, state=self._state)
+        if found is not None:
+            return f"{found} keeps the configuration test from what is staged"
+        if len(unread) < len(INCLUDES):
+            return None
+        words = " ".join(self._settings.configtest)
+        return (
+            f"`{words}` did not read what is staged: does it heed APACHE_CONFDIR, "
+            f"and do Apache's files include {', '.join(INCLUDES.values())}?"
+        )
+
+    # ---- reload ----------------------------------------------------------------------------
 
     def running(self) -> bool:
         """Whether the pid file names a live Apache."""
@@ -127,68 +139,20 @@ class Server:
             # On a stopped Apache this would start one, in our own cgroup: ask `running` first.
             command.run(["apachectl", "graceful"], timeout=timeout)
 
+    # ---- see -------------------------------------------------------------------------------
+
     def marker(self, digest: str) -> str:
         """Return the marker's path for a configuration's digest."""
-        return f"{self._prefix}/.slp/{digest}"
+        return self._verifier.marker(digest)
 
-    def await_sight(self, digest: str, *, allow: float) -> Sight:
-        """Look at the marker until it is served, for at most `allow` seconds.
+    def canary(self, digest: str) -> str:
+        """Return the canary's."""
+        return self._verifier.canary(digest)
 
-        Returns:
-            what was seen last.
-        """
-        deadline = time.monotonic() + allow
-        pause = 0.01
-        while True:
-            left = deadline - time.monotonic()
-            seen = self.look(digest, timeout=max(0.05, min(left, self._settings.timeout)))
-            if seen is Sight.SERVED or time.monotonic() + pause >= deadline:
-                return seen
-            if not self.running():
-                return Sight.SILENT
-            time.sleep(pause)
-            pause = min(0.25, pause * 1.5)
+    def look(self, asked: Asked) -> Answer:
+        """See once whether a configuration is served."""
+        return self._verifier.look(asked, timeout=self._settings.timeout)
 
-    def look(self, digest: str, *, timeout: float) -> Sight:
-        """Ask once for the marker, following one redirect to https on the same host."""
-        url = f"{self._settings.verify_url}{self.marker(digest)}"
-        for _ in range(2):
-            try:
-                status, location, body = self._get(url, timeout)
-            except (OSError, http.client.HTTPException):
-                return Sight.SILENT
-            if status == 200 and body == MARKER.encode():
-                return Sight.SERVED
-            if status not in {301, 302, 303, 307, 308} or not location.startswith("https://"):
-                return Sight.OTHER
-            target, here = urlsplit(location), urlsplit(url)
-            if target.hostname not in {here.hostname, urlsplit(f"//{self._host(url)}").hostname}:
-                return Sight.OTHER
-            # The same machine as before, whatever its name resolves to.
-            url = f"https://{here.hostname}:{target.port or 443}{target.path}"
-        return Sight.OTHER
-
-    def _host(self, url: str) -> str:
-        return self._settings.verify_host or urlsplit(url).netloc
-
-    def _get(self, url: str, timeout: float) -> tuple[int, str, bytes]:
-        parts = urlsplit(url)
-        host = parts.hostname or "127.0.0.1"
-        connection: http.client.HTTPConnection
-        if parts.scheme == "https":
-            # It is this machine that is asked, and it may well have a self-signed certificate.
-            context = ssl.create_default_context()
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-            connection = http.client.HTTPSConnection(
-                host, parts.port, timeout=timeout, context=context
-            )
-        else:
-            connection = http.client.HTTPConnection(host, parts.port, timeout=timeout)
-        try:
-            headers = {"Host": self._host(url), "Connection": "close"}
-            connection.request("GET", parts.path, headers=headers)
-            answer = connection.getresponse()
-            return answer.status, answer.getheader("Location") or "", answer.read(1024)
-        finally:
-            connection.close()
+    def wait(self, asked: Asked, *, allow: float) -> Answer:
+        """See whether it is, for at most `allow` seconds; return what was seen last."""
+        return self._verifier.wait(asked, allow=allow, timeout=self._settings.timeout)

@@ -8,16 +8,19 @@ import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 
-_WORDS = 4096  # characters kept of what it prints: the end, where the fault is
+_SAID = 65536  # bytes kept of what it prints: the end, where the fault is
+_WORDS = 4096  # and of that, what an error shows
 
 
 class CommandError(Exception):
     """The command could not be run, did not end in time, or ended badly."""
 
-    def __init__(self, text: str, *, status: int | None) -> None:
+    def __init__(self, text: str, *, status: int | None, said: str = "") -> None:
         super().__init__(text)
         self.status = status
         """Its exit status; None where it has none."""
+        self.said = said
+        """The end of what it printed."""
 
 
 def run(
@@ -50,9 +53,9 @@ def run(
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
         words.seek(0, os.SEEK_END)
-        words.seek(max(0, words.tell() - _WORDS))
+        words.seek(max(0, words.tell() - _SAID))
         said = words.read().decode(errors="replace")
     if status != 0:
-        text = " ".join(said.split()) or f"`{' '.join(command)}` ended with {status}"
-        raise CommandError(text, status=status)
+        text = " ".join(said[-_WORDS:].split()) or f"`{' '.join(command)}` ended with {status}"
+        raise CommandError(text, status=status, said=said)
     return said

@@ -117,9 +117,15 @@ def is_leftover(name: str) -> bool:
     return name.endswith(".new")
 
 
-def remove_leftovers(directory: str) -> None:
-    """Remove what writes that a crash cut short left in a directory: files, links, directories."""
+def remove_leftovers(directory: str, *, of: tuple[str, ...] = ("",)) -> None:
+    """Remove what writes that a crash cut short left in a directory: files, links, directories.
+
+    `of` are the names they were for, where the directory is shared with another writer, whose
+    write may be under way.
+    """
     for name in filter(is_leftover, os.listdir(directory)):
+        if not name.startswith(of):
+            continue
         with contextlib.suppress(OSError):  # the next pass tries again
             remove(f"{directory}/{name}")
 

@@ -72,8 +72,10 @@ class Generations:
         found = self.read(number)
         return None if found is None else found.digest
 
-    def create(self, wanted: Configuration) -> int:
-        """Write the next generation, durably, and return its number. `current` stays.
+    def create(self, wanted: Configuration, *, durable: bool = True) -> int:
+        """Write the next generation and return its number. `current` stays.
+
+        Without `durable`, it may not outlive a power cut: one that is tested and discarded.
 
         Raises:
             OSError: the disk is full, or not writable.
@@ -83,11 +85,14 @@ class Generations:
         shutil.rmtree(temporary, ignore_errors=True)  # a crash's
         os.mkdir(temporary, 0o755)
         for name, data in wanted.files.items():
-            files.create(f"{temporary}/{name}", data)
-        files.create(f"{temporary}/generation", f"{number} {wanted.digest}\n".encode())
-        files.sync_directory(temporary)
+            files.create(f"{temporary}/{name}", data, durable=durable)
+        line = f"{number} {wanted.digest}\n".encode()
+        files.create(f"{temporary}/generation", line, durable=durable)
+        if durable:
+            files.sync_directory(temporary)
         os.rename(temporary, self.path(number))
-        files.sync_directory(self._home)
+        if durable:
+            files.sync_directory(self._home)
         self._digest = (number, wanted.digest)
         return number
 
@@ -113,3 +118,4 @@ class Generations:
             if number not in spared:
                 shutil.rmtree(self.path(number), ignore_errors=True)
         files.remove_leftovers(self._home)
+        files.remove_leftovers(self._state, of=("current.", "server.json."))

@@ -1,6 +1,6 @@
-"""What must outlive a crash and is neither a set nor a generation: one small file, `ledger.json`.
+"""What looks must remember after a crash and is no set: one small file, `ledger.json`.
 
-Losing it costs order and memory of refusals, never what is published.
+Losing it costs order, never what is published.
 """
 
 from __future__ import annotations
@@ -14,14 +14,6 @@ from reconciler.publish import files
 _LIMIT = 64 * 1024 * 1024
 
 
-class Quarantine(msgspec.Struct, frozen=True):
-    """Why an account has no stanza, until its stanza's text changes."""
-
-    stanza: str
-    """The digest of the text that Apache refused."""
-    why: str
-
-
 class Ledger(msgspec.Struct):
     """The file. Times are Unix seconds."""
 
@@ -29,17 +21,6 @@ class Ledger(msgspec.Struct):
     origin: dict[str, str] = {}
     """Where each account was last found: "files" or "service"."""
     withdrawals: list[tuple[float, str]] = []
-    quarantined: dict[str, Quarantine] = {}
-    refused: str | None = None
-    """The digest of a configuration that Apache took and did not serve."""
-    refused_by: str = ""
-    """What Apache's own side was then: a change of it is a reason to try again."""
-    verified: int | None = None
-    """The last generation that Apache was seen to serve: what is gone back to."""
-    seen: int | None = None
-    """The generation that it was seen to serve when it was last looked at; None: unknown."""
-    stall: float = 0.0
-    """Seconds that the last reload took until it was seen."""
 
 
 class Book:
@@ -84,7 +65,7 @@ class Book:
 
     def forget(self, name: str) -> None:
         """The account is gone."""
-        known = (self.ledger.origin, self.ledger.first_script, self.ledger.quarantined)
+        known = (self.ledger.origin, self.ledger.first_script)
         for table in known:
             if table.pop(name, None) is not None:
                 self._touched = True
@@ -102,24 +83,3 @@ class Book:
             self.ledger.withdrawals = recent
             self._touched = True
         return {name for _, name in recent}
-
-    def quarantine(self, name: str, held: Quarantine) -> None:
-        """Apache refuses an account's text."""
-        self.ledger.quarantined[name] = held
-        self._touched = True
-
-    def release(self, name: str, stanza: str) -> bool:
-        """The account's text is now this; return whether that ends a quarantine."""
-        held = self.ledger.quarantined.get(name)
-        if held is None or held.stanza == stanza:
-            return False
-        del self.ledger.quarantined[name]
-        self._touched = True
-        return True
-
-    def served(self, outcome: Ledger) -> None:
-        """Take over what a publication of configuration, given a copy, has noted in it."""
-        for name in ("refused", "refused_by", "verified", "seen", "stall"):
-            noted = getattr(outcome, name)
-            self._touched |= noted != getattr(self.ledger, name)
-            setattr(self.ledger, name, noted)

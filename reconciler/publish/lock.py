@@ -1,23 +1,23 @@
-"""The lock of a pass: `--once` works beside a running daemon, one at a time."""
+"""A lock file: `--once` works beside a running daemon, one of them at each step."""
 
 from __future__ import annotations
 
 import fcntl
 import os
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+_PAUSE = 0.02  # seconds between two tries
+
 
 class LockTimeoutError(Exception):
-    """Another pass held the lock for the whole time."""
+    """Somebody else held the lock for the whole time."""
 
 
-class PassLock:
-    """A lock file, held by one process at a time and shared by the threads of that process.
+class FileLock:
+    """Held by one at a time, in whatever thread or process; it is not to be taken twice.
 
-    A daemon publishes apps while its other thread reloads: the two write different things.
     The kernel gives it back when the process ends, however it ends.
     """
 
@@ -25,9 +25,6 @@ class PassLock:
         """`timeout` is in seconds."""
         self._path = path
         self._timeout = timeout
-        self._mutex = threading.Lock()
-        self._holders = 0
-        self._fd = -1
 
     @contextmanager
     def hold(self) -> Iterator[None]:
@@ -35,31 +32,22 @@ class PassLock:
 
         Raises:
             LockTimeoutError: it was not to be had in time.
+            OSError: the lock's file cannot be made.
         """
-        with self._mutex:
-            if self._holders == 0:
-                self._fd = _acquire(self._path, self._timeout)
-            self._holders += 1
+        os.makedirs(os.path.dirname(self._path), mode=0o755, exist_ok=True)  # the very first pass
+        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
+            self._acquire(fd)
             yield
         finally:
-            with self._mutex:
-                self._holders -= 1
-                if self._holders == 0:
-                    os.close(self._fd)
+            os.close(fd)
 
-
-def _acquire(path: str, timeout: float) -> int:
-    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)  # the very first pass
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    deadline = time.monotonic() + timeout
-    while True:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                os.close(fd)
-                raise LockTimeoutError(f"{path} is held by another pass") from None
-            time.sleep(0.02)
-        else:
-            return fd
+    def _acquire(self, fd: int) -> None:
+        deadline = time.monotonic() + self._timeout
+        while True:
+            try:
+                return fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise LockTimeoutError(f"{self._path} is held by another pass") from None
+            time.sleep(_PAUSE)

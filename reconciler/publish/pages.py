@@ -49,8 +49,8 @@ class PageFiles:
             if kind == "html" and dot and not name.startswith(".") and stem not in accounts:
                 with contextlib.suppress(OSError):
                     os.unlink(f"{self._home}/{name}")
-        for directory in (self._home, self._state):
-            files.remove_leftovers(directory)
+        files.remove_leftovers(self._home)
+        files.remove_leftovers(self._state, of=("status.json.", "ledger.json."))
 
     def read_status(self) -> bytes:
         """Return `status.json`, empty where it is absent."""

@@ -1,272 +1,252 @@
-"""Steps 5 to 9 of a pass: a configuration goes live, or what was live stays.
+"""Steps 5 to 10 of a pass: a configuration goes live, or what was live stays.
 
     5. write generations/<n+1>/, durably
     6. config-test the whole server with it; if refused, find the accounts at fault
     7. rename `current`
     8. reload
     9. see that it is served; if Apache serves something else, put the last verified one back
+   10. prune
 
-A crash after 5 or 6 leaves a generation that nothing points to; after 7 or 8 it leaves `current` at
-a tested generation that the ledger does not call verified, and `converge` goes on from there.
+A crash after 5 or 6 leaves a generation that nothing points to; after 7 or 8 it leaves `current`
+at a tested generation that the notes do not call verified, and the next `configure` goes on from
+there.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Mapping, Set
-from dataclasses import dataclass, field
-from enum import Enum
+from functools import cache
+from pathlib import Path
 
-from reconciler.publish import configuration
-from reconciler.publish.apache import Server, Sight, TestUnavailableError
-from reconciler.publish.command import CommandError
-from reconciler.publish.configuration import Configuration
+from reconciler.clock import Clock
+from reconciler.publish import blame, files
+from reconciler.publish.apache import Server, TestUnavailableError
+from reconciler.publish.configuration import Configuration, digest_of
 from reconciler.publish.generations import Generations
-from reconciler.publish.ledger import Ledger, Quarantine
-
-_MAX_TESTS = 64
-"""Configuration tests in one search: three accounts at fault of a thousand take about 40."""
-
-
-class Standing(Enum):
-    """How a publication of configuration ended."""
-
-    CONVERGED = "converged"
-    REFUSED_BY_TEST = "refused-by-test"
-    """The last good generation stays; nobody can be blamed."""
-    NOT_RELOADED = "not-reloaded"
-    """`current` is tested, and Apache was not seen to serve it: to be tried again."""
-    PUT_BACK = "put-back"
-    """Apache took it and served something else; the last verified generation is current."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of it."""
-
-    standing: Standing
-    generation: int | None
-    published: bool = False
-    """A new generation is current."""
-    reloaded: bool = False
-    quarantined: Mapping[str, Quarantine] = field(default_factory=dict)
-    """Account → the text that Apache refuses, and why: new ones of this publication."""
-    message: str | None = None
-    """What went wrong, when it did."""
-    took_ms: float = 0.0
-    ledger: Ledger | None = None
-    """The ledger as it is to be from now on, where it was handed in."""
+from reconciler.publish.lock import FileLock
+from reconciler.publish.notes import Quarantine, ServerFile, ServerNotes
+from reconciler.publish.outcome import Ended, Ending, Outcome, Run, Wanted
+from reconciler.publish.serving import Resolve, Serving
+from reconciler.settings import Settings
 
 
 class Publisher:
-    """Publishes configurations to one server."""
+    """The configuring side: publishes to one server, and alone writes its notes."""
 
     def __init__(
         self,
-        generations: Generations,
+        settings: Settings,
         server: Server,
         *,
-        timeout: float,
-        resolved: Callable[[Iterable[str]], Set[str]],
+        clock: Clock,
+        resolved: Resolve,
     ) -> None:
-        """`resolved` tells which accounts are in the database now."""
-        self._generations = generations
+        """`resolved` tells which accounts are in the database now, and their uid and gid."""
+        state = settings.state.directory
+        self._settings = settings
         self._server = server
-        self._timeout = timeout
-        self._resolved = resolved
+        self._clock = clock
+        self._lock = FileLock(f"{state}/server.lock", timeout=settings.apache.timeout)
+        self._file = ServerFile(state, clock)
+        self._warned: str | None = None
+        self._blameless: tuple[str, str] | None = None
+        """A digest and its fault, of which it was searched in vain whose it is."""
+        self.generations = Generations(state)
+        self._serving = Serving(
+            self.generations,
+            server,
+            self._file,
+            clock=clock,
+            resolved=resolved,
+            timeout=settings.apache.timeout,
+        )
+
+    # ---- what others may ask; none of it takes the lock ------------------------------------
+
+    @property
+    def notes(self) -> ServerNotes:
+        """`server.json` as it is now."""
+        return self._file.read()
+
+    @property
+    def not_before(self) -> float:
+        """The time of the clock before which no reload should come.
+
+        A reload is a cost that everybody pays: twenty times as long without as with. It outlives
+        the process, so that one which crashes and is started again does not reload without end.
+        """
+        notes = self.notes
+        if notes.reloaded_at is None:
+            return 0.0
+        return notes.reloaded_at + max(self._settings.timing.reload_interval, 20 * notes.stall)
+
+    @property
+    def unverified(self) -> bool:
+        """Whether what is current was not yet seen to be served."""
+        return self.generations.current() != self.notes.seen
 
     def is_current(self, wanted: Configuration) -> bool:
         """Whether `current` already says just this."""
-        return self._generations.digest(self._generations.current()) == wanted.digest
+        return self.generations.digest(self.generations.current()) == wanted.digest
 
-    def is_refused(self, wanted: Configuration, ledger: Ledger) -> bool:
+    def is_refused(self, wanted: Configuration) -> bool:
         """Whether this server, as it is, took this configuration before and did not serve it."""
-        return wanted.digest == ledger.refused and ledger.refused_by in {
+        notes = self.notes
+        return wanted.digest == notes.refused and notes.refused_by in {
             self._server.fingerprint(process=process) for process in (True, False)
         }
 
-    def publish(self, wanted: Configuration, ledger: Ledger, *, reload: bool) -> Outcome:
-        """Carry out steps 5 to 9, and note in `ledger` what must be remembered.
+    # ---- the protocol ----------------------------------------------------------------------
+
+    def configure(self, wanted: Wanted | None, *, reload: bool = True) -> Outcome:
+        """Make `wanted` live; with None, only see to it that what is current is served.
 
         Raises:
+            LockTimeoutError: another process held the lock.
             OSError: the state directory cannot be written; what was live stays.
         """
-        started = time.monotonic()
-        if self.is_refused(wanted, ledger):
-            return Outcome(
-                Standing.PUT_BACK,
-                self._generations.current(),
-                message="this configuration was refused before, and nothing has changed since",
-            )
-        if self.is_current(wanted):
-            return self.converge(ledger) if reload else self._done(started)
-        number = self._generations.create(wanted)  # 5
-        try:
-            tested, quarantined, fault = self._test(number, wanted)  # 6
-        except TestUnavailableError as error:
-            self._generations.discard(number)
-            return self._refused(str(error))
-        except OSError:  # a full disk: no numbered leftover for each try
-            self._generations.discard(number)
-            raise
-        if tested is None:
-            return self._refused(fault or "")
-        if tested is not wanted:
-            if self.is_current(tested):
-                return Outcome(
-                    Standing.CONVERGED, self._generations.current(), quarantined=quarantined
-                )
-            number = self._generations.create(tested)
-        self._generations.switch(number)  # 7
-        outcome = self._serve(number, tested.digest, ledger) if reload else self._done(started)
-        return Outcome(
-            outcome.standing,
-            outcome.generation,
-            published=outcome.standing is not Standing.PUT_BACK,
-            reloaded=outcome.reloaded,
-            quarantined=quarantined,
-            message=outcome.message,
-            took_ms=(time.monotonic() - started) * 1e3,
-        )
-
-    def converge(self, ledger: Ledger) -> Outcome:
-        """See to it that Apache serves what is current: look, and reload only if it does not."""
-        started = time.monotonic()
-        number = self._generations.current()
-        digest = self._generations.digest(number)
-        if number is None or digest is None:
-            return self._done(started)
-        if not self._server.running():
-            return self._stopped(number)
-        if self._server.look(digest, timeout=self._timeout) is Sight.SERVED:
-            ledger.verified = ledger.seen = number
-            return self._done(started)
-        return self._serve(number, digest, ledger)
-
-    def _serve(self, number: int, digest: str, ledger: Ledger) -> Outcome:
-        if not self._server.running():
-            return self._stopped(number)
-        try:
-            self._server.reload()  # 8
-        except CommandError as error:
-            return Outcome(Standing.NOT_RELOADED, number, message=f"reload failed: {error}")
-        started = time.monotonic()  # the command's own configuration test stalls nobody
-        ledger.seen = None
-        allow = max(self._timeout, 5 * ledger.stall)
-        sight = self._server.await_sight(digest, allow=allow)  # 9
-        if sight is Sight.SERVED:
-            ledger.stall = time.monotonic() - started
-            ledger.verified = ledger.seen = number
-            ledger.refused = None
-            return Outcome(Standing.CONVERGED, number, reloaded=True, took_ms=ledger.stall * 1e3)
-        if sight is Sight.SILENT and self._server.running():
-            message = f"Apache runs, and did not answer within {allow:g} s"
-            return Outcome(Standing.NOT_RELOADED, number, reloaded=True, message=message)
-        return self._put_back(number, digest, ledger, sight)
-
-    def _put_back(self, number: int, refused: str, ledger: Ledger, sight: Sight) -> Outcome:
-        """Return to the last verified generation, less the accounts that are gone since."""
-        ledger.refused = refused
-        ledger.refused_by = self._server.fingerprint(process=sight is not Sight.SILENT)
-        ledger.seen = None
-        message = (
-            "Apache ended at the reload"
-            if sight is Sight.SILENT
-            else f"Apache was reloaded, and {self._server.marker(refused)} is not served: "
-            "is `IncludeOptional django.conf` in the site that `verify_url` asks?"
-        )
-        back = ledger.verified
-        good = None if back is None or back == number else self._generations.read(back)
-        if good is None:
-            back = ledger.verified = None
-        else:
-            alive = good.only(self._resolved(good.stanzas))
-            if len(alive.stanzas) < len(good.stanzas):
-                good, back = alive, self._generations.create(alive)
-        self._generations.switch(back)
-        if sight is not Sight.SILENT:
+        started = self._clock.now()
+        with self._lock.hold():
+            run = self._begin()
+            if wanted is not None and wanted.over != run.before:
+                return Outcome(Ending.OVERTAKEN, run.before)
+            ending, message = Ending.CONVERGED, None
             try:
-                self._server.reload()
-            except CommandError as error:
-                message += f"; and the reload of what was put back failed: {error}"
-            if good is not None:
-                seen = self._server.await_sight(good.digest, allow=self._timeout)
-                ledger.seen = back if seen is Sight.SERVED else None
-                ledger.verified = back if seen is Sight.SERVED else ledger.verified
-        return Outcome(Standing.PUT_BACK, back, reloaded=True, message=message)
+                if wanted is not None and not self._is_done(wanted):
+                    self._write(wanted, run)  # 5
+                    self._test(wanted, run)  # 6
+                    self._switch(run)  # 7
+                if reload and not self._serving.is_served(run):
+                    self._serving.reload(run)  # 8
+                    self._serving.verify(run)  # 9
+            except Ended as ended:
+                ending, message = ended.ending, str(ended)
+            self._prune()  # 10
+        return self._outcome(run, ending, message, started)
 
-    def _test(
-        self, number: int, wanted: Configuration
-    ) -> tuple[Configuration | None, dict[str, Quarantine], str | None]:
-        """Return what passes, with the accounts left out of it; or None and why."""
-        fault = self._server.test(self._generations.path(number))
-        if fault is None:
-            return wanted, {}, None
-        current = self._generations.current()
-        good = None if current is None else self._generations.read(current)
-        self._generations.discard(number)
-        if good is not None and self._tested(good) is not None:
-            return None, {}, fault  # even what Apache runs fails: somebody else's mistake
-        trusted = {
-            name: stanza
-            for name, stanza in wanted.stanzas.items()
-            if good is not None and good.stanzas.get(name) == stanza
-        }
-        suspects = sorted(set(wanted.stanzas) - set(trusted))
-        if self._tested(wanted.only(trusted)) is not None:
-            return None, {}, fault  # a head's, or the server's own: nobody's
-        guilty = self._bisect(wanted, set(trusted), suspects)
-        if guilty is None:
-            return None, {}, fault
-        quarantined = {
-            name: Quarantine(configuration.digest_of(wanted.stanzas[name]), why)
-            for name, why in guilty.items()
-        }
-        return wanted.only(set(wanted.stanzas) - set(guilty)), quarantined, None
+    def _begin(self) -> Run:
+        self.generations.prepare()
+        canary = f"{self._settings.state.directory}/canary"
+        Path(canary).mkdir(mode=0o755, exist_ok=True)
+        path = f"{canary}/app.wsgi"
+        if files.read(path, limit=len(_canary())) != _canary():
+            files.write(path, _canary())
+        current = self.generations.current()
+        return Run(current, current)
 
-    def _bisect(
-        self, wanted: Configuration, sound: set[str], suspects: list[str]
-    ) -> dict[str, str] | None:
-        """Return the accounts at fault; for one of n that takes log2(n) + 1 tests.
+    def _is_done(self, wanted: Wanted) -> bool:
+        """Whether there is nothing to publish."""
+        if self.is_current(wanted.configuration):
+            self._file.note(quarantined=dict(wanted.left_out))
+            return True
+        self._unless_refused(wanted.configuration)
+        return False
 
-        `sound` passes. The shortest prefix of `suspects` that fails with it ends with one at fault.
-        """
-        found: dict[str, str] = {}
-        tests = 0
-        why: str | None = ""
-        while why is not None:
-            low, high = 0, len(suspects)  # the first `low` pass; the first `high` fail
-            while high - low > 1:
-                middle = (low + high) // 2
-                tests += 1
-                said = self._tested(wanted.only(sound | set(suspects[:middle])))
-                low, high = (middle, high) if said is None else (low, middle)
-                why = said or why
-            if not why:
-                why = self._tested(wanted.only(sound | set(suspects[:high]))) or ""
-            found[suspects[low]] = why
-            sound |= set(suspects[:low])
-            suspects = suspects[low + 1 :]
-            tests += 1
-            why = self._tested(wanted.only(sound | set(suspects)))
-            if tests > _MAX_TESTS:
-                return None
-        return found
+    def _unless_refused(self, wanted: Configuration) -> None:
+        if self.is_refused(wanted):
+            notes = self.notes
+            raise Ended(
+                Ending(notes.refused_as or Ending.PUT_BACK.value),
+                "this configuration was refused before, and nothing has changed since: "
+                f"{notes.refused_why or 'Apache did not serve it'}",
+            )
 
-    def _tested(self, staged: Configuration) -> str | None:
-        number = self._generations.create(staged)
+    def _write(self, wanted: Wanted, run: Run) -> None:
+        """5. Write the next generation; `current` stays."""
+        run.number = self.generations.create(wanted.configuration)
+
+    def _test(self, wanted: Wanted, run: Run) -> None:
+        """6. Leave what passes as `run.number`: the whole, or less the accounts at fault."""
+        number, run.number = run.number, run.before
+        assert number is not None
         try:
-            return self._server.test(self._generations.path(number))
-        finally:
-            self._generations.discard(number)
+            fault = self._fault_of(number, run)
+            if fault is None:
+                self._file.note(quarantined=dict(wanted.left_out))
+                run.number = number
+                return
+        except TestUnavailableError as error:
+            raise Ended(Ending.REFUSED_BY_TEST, str(error)) from error
+        finally:  # a full disk as well: no numbered leftover for each try
+            if run.number != number:
+                self.generations.discard(number)
+        run.number = self._without_guilty(wanted, fault, run)
 
-    def _refused(self, fault: str) -> Outcome:
-        return Outcome(Standing.REFUSED_BY_TEST, self._generations.current(), message=fault)
+    def _fault_of(self, number: int, run: Run) -> str | None:
+        tested = self._server.test(self.generations.path(number))
+        run.unread = tested.unread
+        return tested.fault
 
-    @staticmethod
-    def _stopped(number: int) -> Outcome:
-        return Outcome(Standing.NOT_RELOADED, number, message="Apache is not running")
+    def _without_guilty(self, wanted: Wanted, fault: str, run: Run) -> int | None:
+        """Return the generation that leaves out whose texts are at fault; it may be the current."""
+        digest = wanted.configuration.digest
+        if self._blameless == (digest, fault):  # 64 tests for each try would be too many
+            raise Ended(Ending.REFUSED_BY_TEST, fault)
 
-    def _done(self, started: float) -> Outcome:
-        took = (time.monotonic() - started) * 1e3
-        return Outcome(Standing.CONVERGED, self._generations.current(), took_ms=took)
+        def test(staged: Configuration) -> str | None:
+            number = self.generations.create(staged, durable=False)
+            try:
+                return self._fault_of(number, run)
+            finally:
+                self.generations.discard(number)
+
+        good = None if run.before is None else self.generations.read(run.before)
+        try:
+            guilty = blame.find(wanted.configuration, good, test, self._settings.safety)
+        except TestUnavailableError as error:
+            raise Ended(Ending.REFUSED_BY_TEST, str(error)) from error
+        if guilty is None:
+            self._blameless = digest, fault
+            raise Ended(Ending.REFUSED_BY_TEST, fault)
+        stanzas = wanted.configuration.stanzas
+        run.quarantined = {n: Quarantine(digest_of(stanzas[n]), why) for n, why in guilty.items()}
+        self._file.note(quarantined={**wanted.left_out, **run.quarantined})
+        less = wanted.configuration.only(stanzas.keys() - guilty.keys())
+        if self.is_current(less):
+            return run.before
+        self._unless_refused(less)
+        return self.generations.create(less)
+
+    def _switch(self, run: Run) -> None:
+        """7. Make it current; in place, test what could not be tested where it was staged."""
+        if run.number == run.before:
+            return
+        self.generations.switch(run.number)
+        run.published = True
+        if not run.unread:
+            return
+        obstacle = self._server.obstacle(run.unread)
+        if obstacle not in {None, self._warned}:
+            self._warned = run.warning = obstacle
+        try:
+            fault = self._server.test_in_place()
+        except TestUnavailableError as error:  # it is tried again: that is no judgement of it
+            self._serving.go_back(run, run.before)
+            raise Ended(Ending.REFUSED_BY_TEST, str(error)) from error
+        if fault is not None:
+            self._serving.refuse(run, Ending.REFUSED_BY_TEST, fault, process=True)
+            self._serving.go_back(run, run.before)
+            raise Ended(Ending.REFUSED_BY_TEST, fault)
+
+    def _prune(self) -> None:
+        """10. Remove what nothing goes back to."""
+        verified = self.notes.verified
+        spare = frozenset() if verified is None else frozenset({verified})
+        self.generations.prune(keep=self._settings.state.keep_generations, spare=spare)
+
+    def _outcome(self, run: Run, ending: Ending, message: str | None, started: float) -> Outcome:
+        return Outcome(
+            ending,
+            run.number,
+            published=run.published,
+            reloaded=run.reloaded,
+            quarantined=run.quarantined,
+            message=message,
+            warning=run.warning,
+            took_ms=(self._clock.now() - started) * 1e3,
+            stall=self.notes.stall,
+        )
+
+
+@cache
+def _canary() -> bytes:
+    return Path(__file__).with_name("canary.wsgi").read_bytes()

@@ -165,8 +165,8 @@ def test_what_apache_takes_and_does_not_serve_is_put_back(
     program.once()
     before = os.readlink(STATE / "current")
     assert 1 == server.reloads()
-    head = (SHIPPED / "django.conf.head.j2").read_text()
-    (OWN / "django.conf.head.j2").write_text(head.replace('Alias "{{ marker }}"', "# Alias"))
+    marker = (SHIPPED / "marker.j2").read_text()
+    (OWN / "marker.j2").write_text(marker.replace('Alias "{{ marker }}"', "# Alias"))
     homes.bare("alice", body="another")
 
     result = program.once(status=4)
@@ -180,7 +180,7 @@ def test_what_apache_takes_and_does_not_serve_is_put_back(
     program.once(status=4)
     assert (before, 3, 0) == (os.readlink(STATE / "current"), server.reloads(), course.tests())
 
-    course.template("django.conf.head.j2")
+    course.template("marker.j2")
     program.once()
     course.enrol("bob")
     program.once()

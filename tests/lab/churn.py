@@ -166,7 +166,7 @@ class Churn:
             self.told.wrong = [f"{problem}: {unit.split()}"]
             return
         began = time.monotonic()
-        stall = msgspec.json.decode((STATE / "ledger.json").read_bytes())["stall"]
+        stall = msgspec.json.decode((STATE / "server.json").read_bytes())["stall"]
         self.told.allowed = RESYNC + max(RELOAD_INTERVAL, 20 * stall) + SETTLE
 
         while found := next(self.wrong(), None):
