@@ -125,9 +125,9 @@ class Publisher:
 
     def _begin(self) -> Run:
         self.generations.prepare()
-        canary = f"{self._settings.state.directory}/canary"
-        Path(canary).mkdir(mode=0o755, exist_ok=True)
-        path = f"{canary}/app.wsgi"
+        directory = Path(self._settings.state.directory, "verify")
+        directory.mkdir(mode=0o755, exist_ok=True)
+        path = f"{directory}/app.wsgi"
         if files.read(path, limit=len(_canary())) != _canary():
             files.write(path, _canary())
         current = self.generations.current()

@@ -485,6 +485,19 @@ def test_a_canary_that_does_not_answer_is_put_back(side: Side) -> None:
     assert "IncludeOptional" not in (outcome.message or "")
 
 
+def test_the_canarys_file_is_there_for_nobody_to_read(side: Side) -> None:
+    """Before any test, whoever removed it; in a directory that is its own and open to all."""
+    side.publish(TWO)
+    path = side.state / "verify/app.wsgi"
+    path.write_text("by hand")
+    side.publisher.configure(None)
+    scope: dict[str, object] = {}
+    exec(path.read_text(), scope)
+    assert [b"slp-reconciler canary\n"] == scope["application"]({}, lambda *_: None)  # type: ignore[operator]
+    assert 0o755 == path.parent.stat().st_mode & 0o777
+    assert 0o644 == path.stat().st_mode & 0o777
+
+
 def test_a_set_without_a_canary_is_verified_by_its_marker(side: Side) -> None:
     """An administrator's own: its text does not name one, so none is asked for."""
     side.server.dead_apps = True

@@ -205,7 +205,7 @@ class Apache:
                 continue
             place = Path(file if kind == "WSGIScriptAlias" else file + path[len(url) :])
             if place.is_file():
-                if place.parent.name == "canary":  # an app of the program's own
+                if place.parent.name == "verify":  # an app of the program's own
                     return 200, CANARY.encode()
                 told = place.with_name("app.json") if kind == "WSGIScriptAlias" else place
                 return 200, told.read_bytes()
