@@ -12,7 +12,7 @@ import structlog
 
 from reconciler import once as single
 from reconciler.daemon import Daemon
-from reconciler.observe.beneath import Unreadable
+from reconciler.observe.descent import Unreadable
 from reconciler.once import Exit
 from reconciler.publish.render import TemplateError
 from reconciler.report import logs, tables

@@ -18,7 +18,7 @@ from typing import Any
 from reconciler import announce
 from reconciler.agenda import Agenda, Backoff
 from reconciler.notify import Supervisor
-from reconciler.observe.beneath import Unreadable
+from reconciler.observe.descent import Unreadable
 from reconciler.publish.lock import LockTimeoutError
 from reconciler.publish.protocol import Outcome, Standing
 from reconciler.publish.render import TemplateError

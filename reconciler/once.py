@@ -8,7 +8,7 @@ from enum import IntEnum
 from typing import Any
 
 from reconciler import announce
-from reconciler.observe.beneath import Unreadable
+from reconciler.observe.descent import Unreadable
 from reconciler.publish.configuration import FILES
 from reconciler.publish.lock import LockTimeoutError
 from reconciler.publish.protocol import Outcome, Standing

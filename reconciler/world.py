@@ -5,7 +5,6 @@ All of it can be observed again, so all of it is a cache; losing it costs one fu
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 
@@ -14,10 +13,11 @@ from msgspec.structs import replace
 from reconciler.decide.roster import Candidate, Census
 from reconciler.decide.verdict import Context, judge
 from reconciler.model import App, Home, Standing, State, Verdict
-from reconciler.observe.beneath import Unreadable
-from reconciler.observe.helper import AHEAD
-from reconciler.observe.homes import Observer, Sighting
+from reconciler.observe.accounts import Accounts
+from reconciler.observe.descent import Unreadable
+from reconciler.observe.identity import become
 from reconciler.observe.interpreter import find
+from reconciler.observe.observer import Observer
 from reconciler.publish.apache import Server
 from reconciler.publish.configuration import Configuration
 from reconciler.publish.ledger import Book
@@ -51,7 +51,13 @@ class World:
         templates = Templates(settings)
         self._interpreter = find(settings.apache.python, settings.apache.confdir)
         self._names_scripts = templates.options.stanza_follows == "app"
-        self._observer = Observer(settings, self._interpreter, names_scripts=self._names_scripts)
+        self._observer = Observer(
+            settings,
+            self._interpreter,
+            accounts=Accounts(),
+            become=become,
+            names_scripts=self._names_scripts,
+        )
         self._census = Census(settings)
         self._stanzas = Stanzas(templates, server)
         self._raw: dict[str, Verdict] = {}
@@ -88,7 +94,6 @@ class World:
         Raises:
             Unreadable: the root of the homes could not be read, or looks like an outage.
         """
-        self._observer.begin()
         found = set(self._observer.names())
         origin = self._book.ledger.origin
         if not found and any(
@@ -110,7 +115,8 @@ class World:
         """Observe and judge these accounts; `now` in monotonic seconds."""
         altered, gone = set(), set()
         unresolved = set(self.unresolved)
-        for home, origin in self._facts(sorted(names), served):
+        wanted = self._wanted(sorted(names), served)
+        for home, origin in self._observer.observe(wanted, self._book.ledger.origin):
             name = home.name
             before = self._raw.get(name)
             basis = (home, served.get(name))
@@ -148,30 +154,16 @@ class World:
         dirty = rendered or bool(treated) or unresolved != self.unresolved
         return Seen(tuple(finals), frozenset(gone), dirty)
 
-    def _facts(
+    def _wanted(
         self, names: Iterable[str], served: Mapping[str, App]
-    ) -> Iterator[tuple[Home, str | None]]:
-        """Observe accounts; while the texts of some are examined, the next are looked at.
-
-        Half of those ahead are told of in one go: to see one and to judge one in turn took a
-        twentieth longer, *measured* over 1,000 homes.
-        """
-        ahead: deque[Sighting] = deque()
+    ) -> Iterator[tuple[str, str | None]]:
+        """Yield the names, and which script of each is served, relative to its home."""
         for name in names:
             app = served.get(name)
             base = f"{self._settings.homes.root}/{name}/"
             # What was published below another root of homes is not in this home.
             script = app.script.removeprefix(base) if app and app.script.startswith(base) else None
-            ahead.append(self._observer.see(name, self._book.ledger.origin, script))
-            most = AHEAD if ahead[-1].is_light else 0
-            if len(ahead) > most:
-                while len(ahead) > most // 2:
-                    yield self._told(ahead.popleft())
-        while ahead:
-            yield self._told(ahead.popleft())
-
-    def _told(self, sighting: Sighting) -> tuple[Home, str | None]:
-        return self._observer.tell(sighting), sighting.origin
+            yield name, script
 
     def let_go(self, gone: Collection[str], held: Collection[str]) -> bool:
         """Forget who is gone; return whether the configuration may be another for it.

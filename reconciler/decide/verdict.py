@@ -87,7 +87,7 @@ def _account_fault(home: Home, context: Context) -> Rejection | None:
         return reject(
             "system-account", name=home.name, uid=account.uid, min_uid=settings.homes.min_uid
         )
-    if account.home.rstrip("/") != path:
+    if not home.is_accounts and account.home.rstrip("/") != path:
         return reject(
             "home-mismatch",
             path=path,
@@ -101,6 +101,9 @@ def _account_fault(home: Home, context: Context) -> Rejection | None:
         return reject("url-name", url=home.name, why=why, mend=mend)
     if not settings.of(home.name).enabled:
         return reject("disabled", name=home.name)
+    if home.vacant and context.served is not None:
+        why = "it belongs to root and is empty, as if its file system were not mounted"
+        return reject("unreadable", path=path, why=why)
     unsafe = judge_home(home.node, account) if home.node is not None else None
     if unsafe is None and home.trouble is not None:
         return reject("unreadable", path=path, why=home.trouble)
@@ -119,7 +122,7 @@ def _nameable(home: Home, settings: Settings) -> bool:
         account is not None
         and (home.trouble is not None or (home.node is not None and home.node.kind == "directory"))
         and account.uid >= settings.homes.min_uid
-        and account.home.rstrip("/") == f"{settings.homes.root}/{home.name}"
+        and (home.is_accounts or account.home.rstrip("/") == f"{settings.homes.root}/{home.name}")
         and _plain(home.name, settings)
     )
 
@@ -275,8 +278,8 @@ def _warnings(home: Home, script: Script, context: Context) -> tuple[Rejection, 
     venv = script.virtualenv
     if venv is not None and not venv.chosen and venv.site_packages is None:
         found.append(reject("virtualenv", path=venv.path, version=context.python))
-    if home.unseen:
-        found.append(over_watch_budget(home.unseen))
+    if home.unwatched:
+        found.append(over_watch_budget(home.unwatched))
     return tuple(found)
 
 
