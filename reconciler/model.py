@@ -173,9 +173,11 @@ class Home(Struct, frozen=True, gc=False):
     not read to their end: a script may be there that nobody has seen."""
     unwatched: int = 0
     """Directories more than are watched: a change in those is seen only by the next resync."""
+    path: str | None = None
+    """Its real path, where a link of root's own leads to it; None: it is `<root>/<name>`. What is
+    published names this one: Apache compares the owners of a link and of what it leads to."""
     is_accounts: bool = False
-    """The account's home by the database, however spelled, is this very directory: the path below
-    the root, or what a link of root's there names."""
+    """The account's home by the database, however spelled, is this very directory."""
     vacant: bool = False
     """It belongs to root and holds nothing: so does the mount point of a home that is away."""
 

@@ -5,7 +5,7 @@ All of it can be observed again, so all of it is a cache; losing it costs one fu
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Set
+from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import dataclass
 
 from msgspec.structs import replace
@@ -115,7 +115,7 @@ class World:
         """Observe and judge these accounts; `now` in monotonic seconds."""
         altered, gone = set(), set()
         unresolved = set(self.unresolved)
-        wanted = self._wanted(sorted(names), served)
+        wanted = ((n, served[n].script if n in served else None) for n in sorted(names))
         for home, origin in self._observer.observe(wanted, self._book.ledger.origin):
             name = home.name
             before = self._raw.get(name)
@@ -153,17 +153,6 @@ class World:
         finals = (self.settled(name) for name in sorted(altered | treated) if name in self._raw)
         dirty = rendered or bool(treated) or unresolved != self.unresolved
         return Seen(tuple(finals), frozenset(gone), dirty)
-
-    def _wanted(
-        self, names: Iterable[str], served: Mapping[str, App]
-    ) -> Iterator[tuple[str, str | None]]:
-        """Yield the names, and which script of each is served, relative to its home."""
-        for name in names:
-            app = served.get(name)
-            base = f"{self._settings.homes.root}/{name}/"
-            # What was published below another root of homes is not in this home.
-            script = app.script.removeprefix(base) if app and app.script.startswith(base) else None
-            yield name, script
 
     def let_go(self, gone: Collection[str], held: Collection[str]) -> bool:
         """Forget who is gone; return whether the configuration may be another for it.

@@ -167,7 +167,7 @@ def _bridged(verdict: Verdict, news: News, context: Context, **told: Any) -> Ver
 
 
 def _judge_scripts(home: Home, account: Account, url: str, context: Context) -> Verdict:
-    base = f"{context.settings.homes.root}/{home.name}/"
+    base = f"{home.path or f'{context.settings.homes.root}/{home.name}'}/"
     served = context.served.script.removeprefix(base) if context.served else None
     found = {script.path: (script, _judge_one(script, account, context)) for script in home.scripts}
     order, named = _ranked(home, context.settings.of(home.name).script, served)
@@ -272,7 +272,7 @@ def _warnings(home: Home, script: Script, context: Context) -> tuple[Rejection, 
     static: Static | None = script.static
     if static is not None and static.reachable is False:
         user = context.settings.apache.user
-        base = f"{context.settings.homes.root}/{home.name}"
+        base = home.path or f"{context.settings.homes.root}/{home.name}"
         path = "~" + static.path.removeprefix(base)
         found.append(reject("static-unreachable", path=path, user=user))
     venv = script.virtualenv

@@ -119,9 +119,9 @@ class Observer:
     ) -> Iterator[tuple[Home, str | None]]:
         """Yield the facts about homes, and where each account was found.
 
-        `wanted` are names, each with a script's path relative to the home that is looked at in any
-        case, such as the one being served; `known` is as for `Accounts.find`. Whatever goes wrong
-        with a home is told as that home's trouble.
+        `wanted` are names, each with the absolute path of a script that is looked at in any case if
+        it is in that home, such as the one being served; `known` is as for `Accounts.find`.
+        Whatever goes wrong with a home is told as that home's trouble.
 
         While the texts of some are examined, the next are looked at. Half of those ahead are told
         of in one go: to see one and to judge one in turn took a twentieth longer, *measured* over
@@ -189,7 +189,7 @@ class Observer:
         if (
             signatures is None
             or before.account != home.account
-            or before.is_accounts != home.is_accounts
+            or (before.path, before.is_accounts) != (home.path, home.is_accounts)
             or not interior.unchanged(signatures)
         ):
             return False
@@ -201,9 +201,10 @@ class Observer:
         home = sighting.home
         try:
             if sighting.interior is not None:
+                base = home.path or f"{self._settings.homes.root}/{home.name}"
                 until = time.monotonic() + _MAX_PARSING
                 scripts = (
-                    self._asked(self._examined(s, sighting.texts.get(s.path), until), home.name)
+                    self._asked(self._examined(s, sighting.texts.get(s.path), until), base)
                     for s in home.scripts
                 )
                 home = replace(home, scripts=tuple(scripts))
@@ -241,7 +242,7 @@ class Observer:
             self._sources[digest] = source
         return replace(script, source=source)
 
-    def _asked(self, script: Script, name: str) -> Script:
+    def _asked(self, script: Script, base: str) -> Script:
         """Return the script with what Apache's own user can reach of it."""
         static = script.static
         if static is not None:
@@ -251,7 +252,7 @@ class Observer:
                 script = replace(script, static=Static(static.path, can))
         if self._names_scripts and script.source is not None:
             try:
-                path = f"{self._settings.homes.root}/{name}/{script.path}"
+                path = f"{base}/{script.path}"
                 can = self._reach.can_list_or_read(path, directory=False)
                 script = replace(script, reachable=can)
             except HelperError as error:

@@ -32,7 +32,7 @@ class Sighting:
     origin: str | None
     """Where its account was found."""
     served: str | None = None
-    """A script that is looked at in any case, relative to the home."""
+    """A script that is looked at in any case if it is in the home; absolute."""
     student: Account | None = None
     """Whom the home is read as; None: nothing inside is looked at."""
     began: int = field(default_factory=time.time_ns)
@@ -78,8 +78,10 @@ class Root:
         status = descent.stat_of(name, at=self._descriptor)
         return None if status is None else descent.node("", status)
 
-    def enter(self, name: str) -> int | None:
+    def enter(self, name: str) -> tuple[int, str | None] | None:
         """Return a descriptor of a home, opened as whoever the thread is; None: no directory.
+
+        Also its real path, where a link led to it.
 
         A link that root made, where nobody but root could, is followed once: to what its last
         component is, if that is no link. From there on, all is by descriptor. A student's link is
@@ -90,8 +92,10 @@ class Root:
                 is on another file system, which may be away.
         """
         descriptor = descent.open_directory(f"{self.path}/{name}")
-        if descriptor is not None or not self._is_roots_alone:
-            return descriptor
+        if descriptor is not None:
+            return descriptor, None
+        if not self._is_roots_alone:
+            return None
         node = self.node(name)
         if node is None or node.kind != "link" or node.uid != 0:
             return None
@@ -102,7 +106,8 @@ class Root:
         descriptor = descent.open_directory(target, at=self._descriptor)
         if descriptor is None:
             raise Unreadable(f"it is a link to {target}, and there is no directory")
-        return descriptor
+        # As the kernel has it, without a link anywhere: /nfs itself may be one.
+        return descriptor, os.readlink(f"/proc/self/fd/{descriptor}")
 
 
 class Surveyor:
@@ -122,7 +127,7 @@ class Surveyor:
         """
         home = sighting.home
         try:
-            descriptor = root.enter(home.name)
+            entered = root.enter(home.name)
         except Unreadable:
             # It is closed to its student, or away. Whose it is can be told from above.
             with contextlib.suppress(Unreadable):
@@ -130,17 +135,18 @@ class Surveyor:
                 if node is not None and node.kind == "directory":
                     sighting.home = replace(home, node=node)
             raise
-        if descriptor is None:
+        if entered is None:
             node = root.node(home.name)
             if node is not None and node.kind == "directory":
                 raise Unreadable(f"{home.name} changed while it was looked at")
             sighting.home = replace(home, node=node)
             return None
+        descriptor, path = entered
         interior = Interior(descriptor)
         named = account.home.rstrip("/")
         same = named == f"{root.path}/{home.name}" or _is_same(named, descriptor)
         # So much counts, whatever else fails.
-        sighting.home = replace(home, node=interior.home, is_accounts=same)
+        sighting.home = replace(home, node=interior.home, path=path, is_accounts=same)
         return interior
 
     def survey(self, sighting: Sighting, interior: Interior, account: Account) -> None:
@@ -149,7 +155,12 @@ class Surveyor:
         Raises:
             Unreadable: the home itself could not be read.
         """
-        own, homes, served = self._settings.of(account.name), self._settings.homes, sighting.served
+        own, homes = self._settings.of(account.name), self._settings.homes
+        base = sighting.home.path or f"{homes.root}/{account.name}"
+        served = sighting.served
+        if served is not None:
+            # What was published below another root, or from another home, is not in this one.
+            served = served[len(base) + 1 :] if served.startswith(f"{base}/") else None
         found = candidates.find(interior, homes.scripts)
         wishes = projects.read_wishes(interior, account)
         first = [path for path in (served, own.script, wishes.script) if path is not None]
@@ -163,7 +174,7 @@ class Surveyor:
         static = own.static or wishes.static
         virtualenv = own.virtualenv or wishes.virtualenv
         scripts = tuple(
-            self._script(sighting, interior, path, account, static, virtualenv)
+            self._script(sighting, interior, base, path, account, static, virtualenv)
             for path in dict.fromkeys([*first, *interior.newest_first(found.paths)])
         )
         sighting.home = replace(
@@ -179,6 +190,7 @@ class Surveyor:
         self,
         sighting: Sighting,
         home: Interior,
+        base: str,
         path: str,
         account: Account,
         static: str | None,
@@ -204,7 +216,6 @@ class Surveyor:
                 if len(sighting.texts) == MAX_TEXTS:
                     raise Unreadable(WAITS)
                 sighting.texts[path] = text
-            base = f"{self._settings.homes.root}/{account.name}"
             found = self._projects.find(home, base, path, static=static, virtualenv=virtualenv)
             return replace(
                 bare,

@@ -35,7 +35,7 @@ def test_a_home_of_mode_0700_is_read_as_its_student_and_nothing_of_roots(school:
     secret = school.root / "alice/secret/wsgi.py"
     secret.parent.mkdir(mode=0o700)
     secret.write_text("application = 'the key'\n")
-    home = seen(school.observer(), "alice", "secret/wsgi.py")
+    home = seen(school.observer(), "alice", f"{school.root}/alice/secret/wsgi.py")
     assert "Permission denied (EACCES)" == home.trouble
     home = seen(school.observer(), "alice")
     assert ("mysite/mysite/wsgi.py", True) == (
@@ -187,6 +187,7 @@ def test_a_home_that_roots_own_link_names_is_looked_at(school: School, spelling:
     home = seen(school.observer(), "alice")
     assert home.node is not None
     assert ("directory", school.uid("alice")) == (home.node.kind, home.node.uid)
+    assert f"{school.top}/volume/alice" == home.path
     assert only(home).source
     assert (spelling != "elsewhere") == home.is_accounts
 

@@ -44,7 +44,7 @@ def test_a_home_with_more_than_is_looked_at_says_so(
         (home / "d20").rmdir()
         assert 0 == seen(looker, "alice").unseen
     school.script("alice", "d00/wsgi.py")
-    served = seen(looker, "alice", "d00/wsgi.py")
+    served = seen(looker, "alice", f"{home}/d00/wsgi.py")
     assert "d00/wsgi.py" == only(served).path
 
 
