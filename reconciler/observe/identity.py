@@ -57,9 +57,9 @@ _THREAD = _Thread()
 def become(account: Account | None) -> None:
     """Make the calling thread this account for the file system, or with None itself again.
 
-    From one student to the next without going back in between: *measured* on a virtual machine, 7 µs,
-    and 12 there and back. No process and no thread may be started meanwhile: it would begin as the
-    student.
+    From one student to the next without going back in between: *measured* on a virtual machine,
+    7 µs, and 12 there and back. No process and no thread may be started meanwhile: it would begin
+    as the student.
 
     Raises:
         OSError: it cannot. It is itself then, unless the text says that it cannot be that either.

@@ -219,9 +219,9 @@ class Observer:
         """Keep what was seen, if a change after it is sure to show in a signature."""
         self._seen.pop(home.name, None)
         told = all(s.trouble is None and _is_told(s) for s in home.scripts)
-        # A directory that was not read could hold anything.
-        told = told and interior.all_read and not home.unseen
-        if told and interior.newest < began - _RACY_NS:
+        # A directory that could not be read may be open next time, while nothing has changed. One
+        # that was left out since there are too many would be left out again.
+        if told and interior.all_read and interior.newest < began - _RACY_NS:
             self._seen[home.name] = (home, interior.signatures)
 
     def _examined(self, script: Script, text: bytes | None, until: float) -> Script:

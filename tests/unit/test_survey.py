@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from reconciler.observe import candidates, descent, interior, observer, survey
-from tests.unit.classroom import APP, School, only, school, seen
+from tests.unit.classroom import APP, School, as_root, only, school, seen
 
 if TYPE_CHECKING:
     from reconciler.observe.interior import Interior
@@ -229,8 +229,9 @@ def test_what_changed_just_now_is_looked_at_once_more(school: School) -> None:
     assert {} == looker._seen
 
 
+@as_root
 def test_a_home_that_was_not_seen_whole_is_not_remembered(school: School, monkeypatch: Any) -> None:
-    """What was left out, waits or is out of reach may be another thing next time."""
+    """What is closed or out of reach may be open next time, and nothing in the home shows it."""
     settled(monkeypatch)
     home = school.student("alice")
     school.script("alice")
@@ -244,11 +245,23 @@ def test_a_home_that_was_not_seen_whole_is_not_remembered(school: School, monkey
     home.chmod(0o700)
     seen(looker, "alice")
     assert {"alice"} == looker._seen.keys()
-    monkeypatch.setattr(candidates, "_MAX_DIRECTORIES", 1)
-    (home / "other").mkdir()
-    school.own("alice")
+    (home / "closed").mkdir(mode=0o700)  # root's, so its student cannot read it
     seen(looker, "alice")
     assert {} == looker._seen
+
+
+def test_what_is_left_out_is_remembered_as_left_out(school: School, monkeypatch: Any) -> None:
+    """It would be left out again; to look each time is what a student could make costly for all."""
+    settled(monkeypatch)
+    monkeypatch.setattr(candidates, "_MAX_DIRECTORIES", 1)
+    home = school.student("alice")
+    for name in ("a", "b", "c"):
+        (home / name).mkdir()
+    school.own("alice")
+    looker = school.observer()
+    assert 2 == seen(looker, "alice").unseen
+    assert {"alice"} == looker._seen.keys()
+    assert 2 == seen(looker, "alice").unseen
 
 
 def test_a_script_that_goes_while_its_home_is_looked_at_is_gone(
