@@ -176,6 +176,35 @@ def test_a_script_is_found_among_however_many_names(
     assert home.is_file("mysite", "wsgi.py")
 
 
+def test_what_is_no_persons_project_is_not_looked_into(tmp_path: Path, home: Interior) -> None:
+    """By the watcher's own rule; a project in a virtualenv is one, what pip made there is not."""
+    for directory in (
+        "venv/a", ".hidden/a", "node_modules/a", "static/a",
+        "ENV/shop", "ENV/lib", "lib/a",
+    ):  # fmt: skip
+        (tmp_path / "home" / directory).mkdir(parents=True)
+        (tmp_path / "home" / directory / "wsgi.py").touch()
+    (tmp_path / "home/ENV/pyvenv.cfg").touch()
+    found = candidates.find(home, ["*/*/wsgi.py"])
+    assert {"mysite/mysite/wsgi.py", "ENV/shop/wsgi.py", "lib/a/wsgi.py"} == set(found.paths)
+    assert (6, 0) == (found.directories, found.unseen)
+
+
+@pytest.mark.parametrize("links", [1, 8, 9])
+def test_where_nothing_else_is_a_link_is_the_likeliest_reason(
+    tmp_path: Path, home: Interior, links: int
+) -> None:
+    """A few of them are told, under the first pattern's name; none where there is a script."""
+    for number in range(links):
+        (tmp_path / f"home/{number}").symlink_to("mysite")
+    assert ["mysite/mysite/wsgi.py"] == candidates.find(home, ["*/*/wsgi.py", "*/app.py"]).paths
+    os.unlink(tmp_path / "home/mysite/mysite/wsgi.py")
+    with contextlib.closing(Interior(os.dup(home.descriptor))) as again:
+        found = candidates.find(again, ["*/*/app.py", "*/wsgi.py"]).paths
+    assert min(links, 8) == len(found)
+    assert {f"{number}/app.py" for number in range(links)} >= set(found)
+
+
 def test_a_directory_that_was_entered_stays_the_one_told_of(tmp_path: Path, home: Interior) -> None:
     """Its owner puts another in its place meanwhile: what is told is not half of each."""
     inode = home.walk("mysite/mysite")[0][-1].inode
