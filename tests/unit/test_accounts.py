@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.model import Standing
+from reconciler.model import Account, Standing
+from reconciler.observe import accounts as module
 from reconciler.observe.accounts import Accounts
 
 PASSWD = """\
@@ -56,6 +57,7 @@ def test_an_account_is_there_or_is_not_or_could_not_be_told(etc: Path) -> None:
     [
         ("", "alice:x:1001:ben\n"),
         ("", "alice:x:1001:\nagain:x:1001:ben\n"),
+        ("", "alice:x:1001:ben\nagain:x:1001:\n"),
         ("eve:x:1009:1001::/home/slp/eve:/bin/sh\n", "alice:x:1001:\n"),
     ],
 )
@@ -107,18 +109,22 @@ def test_a_name_services_account_has_the_groups_that_the_service_says(
         asked.append(name)
         if name != "lena":
             raise KeyError(name)
-        return pwd.struct_passwd(("lena", "x", 7001, 7001, "", "/home/slp/lena", "/bin/sh"))
+        return pwd.struct_passwd(("lena", "x", 7001, 7000, "", "/home/slp/lena", "/bin/sh"))
+
+    def getgrouplist(name: str, gid: int) -> list[int]:
+        assert ("lena", 7000) == (name, gid)
+        return [gid, 7002, 90, 7002]
 
     monkeypatch.setattr(pwd, "getpwnam", getpwnam)
-    monkeypatch.setattr(os, "getgrouplist", lambda name, gid: [gid, 7002, 90, 7002])
+    monkeypatch.setattr(os, "getgrouplist", getgrouplist)
     monkeypatch.setattr(grp, "getgrgid", lambda gid: grp.struct_group(("lena", "x", gid, [])))
     accounts = Accounts(str(etc))
     accounts.refresh()
     for _ in range(2):
         standing, account, origin = accounts.find("lena", {})
         assert (Standing.FOUND, "service") == (standing, origin)
-        assert account is not None
-        assert ((90, 7002), True) == (account.groups, account.private_group)
+        groups = (90, 7002)
+        assert Account("lena", 7001, 7000, "/home/slp/lena", "lena", True, groups) == account
     assert ["lena"] == asked
     accounts.refresh()
     assert Standing.ABSENT == accounts.find("otto", {})[0]
@@ -192,15 +198,104 @@ def test_what_is_no_account_is_no_line(etc: Path) -> None:
 def test_whose_home_is_below_a_directory_can_be_asked(etc: Path) -> None:
     """By name, however the path ends; nobody whose home is deeper, or called otherwise."""
     (etc / "passwd").write_text(
-        PASSWD.replace("/home/slp/ben", "/home/slp/ben/") + "x:x:9:9::/home/slp/y:\n"
+        PASSWD.replace("/home/slp/ben", "/home/slp/ben/")
+        + "x:x:9:9::/home/slp/y:\nmaX:x:9:9::/home/slp/maX:\n"
         "z:x:9:9::/home/slp/z/z:\n"
     )
     accounts = Accounts(str(etc))
     assert [] == accounts.living_in("/home/slp")
     accounts.refresh()
-    assert ["alice", "ben", "lost"] == accounts.living_in("/home/slp")
+    assert ["alice", "ben", "lost", "maX"] == accounts.living_in("/home/slp")
     assert [] == accounts.living_in("/home")
+    assert accounts.living_in("/home") is accounts.living_in("/home")
     (etc / "passwd").write_text(PASSWD)
     accounts.refresh()
     assert ["alice", "ben", "lost"] == accounts.living_in("/home/slp")
     assert (str(etc / "passwd"), str(etc / "group")) == accounts.files
+
+
+@pytest.mark.parametrize("error", [KeyError, OSError, ValueError])
+def test_a_name_service_that_fails_in_whatever_way_has_no_such_account(
+    etc: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    """Whether that means gone depends on whether it answers for others that it had."""
+
+    def getpwnam(name: str) -> object:
+        if name in {"lena", "alice"}:
+            return pwd.struct_passwd((name, "x", 7001, 7001, "", f"/home/slp/{name}", "/bin/sh"))
+        raise error(name)
+
+    monkeypatch.setattr(pwd, "getpwnam", getpwnam)
+    monkeypatch.setattr(os, "getgrouplist", lambda name, gid: [gid])
+    accounts = Accounts(str(etc))
+    accounts.refresh()
+
+    def standing(*others: str, files: str = "") -> Standing:
+        known = dict.fromkeys(("otto", *others), "service") | ({files: "files"} if files else {})
+        return accounts.find("otto", known)[0]
+
+    assert Standing.ABSENT == accounts.find("otto", {})[0]
+    assert Standing.UNKNOWN == standing()
+    assert Standing.UNKNOWN == standing(files="alice"), "the files' answer is none of the service's"
+    assert Standing.ABSENT == standing("x1", "x2", "lena")
+    assert Standing.UNKNOWN == standing("x1", "x2", "x3", "lena"), "each may take a time-out: three"
+
+
+def test_without_its_group_a_services_account_is_unknown_and_a_files_is_none(
+    etc: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service may have gone down between two questions; Apache cannot start with the other."""
+    row = pwd.struct_passwd(("lena", "x", 7001, 4343, "", "/home/slp/lena", "/bin/sh"))
+    monkeypatch.setattr(pwd, "getpwnam", lambda name: row)
+    monkeypatch.setattr(os, "getgrouplist", lambda name, gid: [gid])
+    accounts = Accounts(str(etc))
+    accounts.refresh()
+    assert (Standing.UNKNOWN, None, None) == accounts.find("lena", {})
+    assert (Standing.ABSENT, None, None) == accounts.find("lost", {})
+
+
+def test_a_row_is_told_as_it_stands(etc: Path) -> None:
+    """Whatever its comment holds; a group's odd name is its number to Apache."""
+    text = "alice:x:4294967294:100:Alice Doe,\u2028Room 5:/home/slp/alice:/bin/sh\n"
+    (etc / "passwd").write_bytes(
+        b"root:x:0:0:\xff:/root:/bin/sh\n" + text.encode() + b"ben:x:7:90::/home/slp/ben:\n"
+    )
+    (etc / "group").write_text("root:x:0:\nusers:x:100:\ndomain users:x:90:\n")
+    accounts = Accounts(str(etc))
+    accounts.refresh()
+    alice = Account("alice", 4294967294, 100, "/home/slp/alice", "users", private_group=True)
+    assert (Standing.FOUND, alice, "files") == accounts.find("alice", {})
+    ben = accounts.find("ben", {})[1]
+    assert ben is not None
+    assert "#90" == ben.group
+
+
+def test_a_database_is_read_again_only_when_it_changed(
+    etc: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And is none before it was read, without root in it, or when it is longer than can be."""
+    assert ("/etc/passwd", "/etc/group") == Accounts().files
+    accounts = Accounts(str(etc))
+    assert (Standing.UNKNOWN, None, None) == accounts.find("alice", {})
+    read: list[str] = []
+    real = module._read_passwd
+    monkeypatch.setattr(module, "_read_passwd", lambda path: (read.append(path), real(path))[1])
+    for _ in range(3):
+        accounts.refresh()
+    assert 1 == len(read)
+    (etc / "group").unlink()
+    for _ in range(2):
+        assert set() == accounts.refresh(), "half of it is an outage as well"
+        assert Standing.UNKNOWN == accounts.find("alice", {})[0]
+    assert 3 == len(read), "an outage is looked at each time"
+    (etc / "group").write_text(GROUP)
+    assert set() == accounts.refresh()
+    (etc / "passwd").write_text(PASSWD.removeprefix("root:x:0:0:root:/root:/bin/sh\n"))
+    accounts.refresh()
+    assert Standing.UNKNOWN == accounts.find("alice", {})[0]
+    (etc / "passwd").write_text(PASSWD)
+    for limit, standing in ((len(PASSWD), Standing.FOUND), (len(PASSWD) - 1, Standing.UNKNOWN)):
+        monkeypatch.setattr(module, "_LIMIT", limit)
+        fresh = Accounts(str(etc))
+        fresh.refresh()
+        assert standing == fresh.find("alice", {})[0]

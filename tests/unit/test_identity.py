@@ -26,6 +26,7 @@ ALICE = Account("alice", 4101, 4101, "/home/slp/alice", "alice", private_group=T
 BOB = Account("bob", 4102, 4102, "/home/slp/bob", "bob", private_group=True)
 CLASS = 4200
 """A group."""
+NOT_PERMITTED = "cannot read as alice: Operation not permitted"
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become others")
 
 
@@ -152,17 +153,27 @@ def test_a_thread_that_a_student_has_started_can_be_itself(places: Path) -> None
 
 @as_root
 @pytest.mark.parametrize(
-    "account",
+    ("account", "number", "why"),
     [
-        replace(ALICE, uid=0),
-        replace(ALICE, uid=2**32 - 1),
-        replace(ALICE, gid=2**32 - 1),
-        replace(ALICE, groups=(2**32 - 1,)),
-        replace(ALICE, groups=(5, 4)),
+        (replace(ALICE, uid=0), errno.EPERM, "alice has root's uid, and is no student"),
+        (replace(ALICE, uid=2**32 - 1), errno.EPERM, NOT_PERMITTED),
+        (replace(ALICE, gid=2**32 - 1), errno.EPERM, NOT_PERMITTED),
+        (
+            replace(ALICE, groups=(2**32 - 1,)),
+            errno.EINVAL,
+            "cannot read as alice: Invalid argument",
+        ),
+        (
+            replace(ALICE, groups=(5, 4)),
+            errno.EPERM,
+            "cannot read as alice: it has other groups than it asked for",
+        ),
     ],
     ids=["root", "no uid", "no gid", "no group", "groups as the kernel never says them"],
 )
-def test_whoever_cannot_be_become_leaves_the_thread_itself(places: Path, account: Account) -> None:
+def test_whoever_cannot_be_become_leaves_the_thread_itself(
+    places: Path, account: Account, number: int, why: str
+) -> None:
     """Root is no student, and the last number is "change nothing" to the kernel."""
 
     def act() -> None:
@@ -170,8 +181,9 @@ def test_whoever_cannot_be_become_leaves_the_thread_itself(places: Path, account
         become(BOB)
         if account.uid == 0:
             become(None)  # that one is refused before anything is touched
-        with pytest.raises(OSError, match="alice"):
+        with pytest.raises(OSError, match="alice") as caught:
             become(account)
+        assert (number, why) == (caught.value.errno, caught.value.strerror)
         assert before == ids()
         become(ALICE)
         assert {"alice"} == readable(places)
@@ -180,28 +192,69 @@ def test_whoever_cannot_be_become_leaves_the_thread_itself(places: Path, account
     in_a_thread(act)
 
 
-def test_without_privileges_it_says_so() -> None:
-    """In a process that is nobody, as where the unit lacks CAP_SETGID or CAP_SETUID."""
+def in_a_process(act: Callable[[], object]) -> str:
+    """Return the error that `act` met in a process of its own."""
     read, write = os.pipe()
     child = os.fork()
     if child == 0:  # pragma: no cover
-        said = b"it passed"
+        said = "it passed"
         try:
-            if os.geteuid() == 0:
-                os.setgroups([])
-                os.setresgid(65534, 65534, 65534)
-                os.setresuid(65534, 65534, 65534)
-            become(ALICE)
+            act()
         except OSError as error:
-            said = f"{error.errno} {error.strerror}".encode()
+            said = f"{error.errno} {error.strerror}"
         finally:
-            os.write(write, said)
+            os.write(write, said.encode())
             os._exit(0)
     os.close(write)
     with os.fdopen(read) as stream:
         said = stream.read()
     os.waitpid(child, 0)
-    assert said.startswith(f"{errno.EPERM} ")
+    return said
+
+
+def be_nobody() -> None:
+    """Give up all privileges, for good."""
+    if os.geteuid() == 0:
+        os.setgroups([])
+        os.setresgid(65534, 65534, 65534)
+        os.setresuid(65534, 65534, 65534)
+
+
+def test_without_privileges_it_says_so() -> None:
+    """In a process that is nobody, as where the unit lacks CAP_SETGID or CAP_SETUID."""
+
+    def act() -> None:
+        be_nobody()
+        become(replace(ALICE, groups=(CLASS,)))
+
+    assert in_a_process(act).startswith(f"{errno.EPERM} ")
+
+
+@as_root
+def test_whoever_cannot_be_itself_again_says_so() -> None:
+    """The worst that can be: nobody may go on as if nothing were."""
+
+    def act() -> None:
+        become(replace(ALICE, groups=(CLASS,)))
+        be_nobody()
+        become(None)
+
+    assert f"{errno.EPERM} cannot be itself again: Operation not permitted" == in_a_process(act)
+
+
+@as_root
+def test_to_be_the_same_again_costs_no_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unchanged look at a class is mostly this and the next."""
+    taken: list[object] = []
+    real = identity._take
+    monkeypatch.setattr(identity, "_take", lambda ids: (taken.append(ids), real(ids)))
+
+    def act() -> None:
+        for account in (None, None, ALICE, ALICE, replace(ALICE), BOB, None, None):
+            become(account)
+
+    in_a_thread(act)
+    assert [0, ALICE.uid, BOB.uid, 0] == [uid for uid, _, _ in taken]  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(
@@ -228,8 +281,9 @@ def test_the_number_of_the_call_is_that_of_the_machine(
     if number is not None:
         assert number == identity.number_of_setgroups(machine, bits)
         return
-    with pytest.raises(OSError, match=f"{machine} of {bits} bits"):
+    with pytest.raises(OSError, match=f"{machine} of {bits} bits") as caught:
         identity.number_of_setgroups(machine, bits)
+    assert errno.ENOSYS == caught.value.errno
 
 
 class Becoming:

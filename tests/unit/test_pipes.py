@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import pytest
 from reconciler.observe import pipes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 SOON = 0.2
 """Seconds."""
@@ -31,11 +32,30 @@ def pipe() -> Iterator[list[int]]:
 def test_whoever_says_nothing_is_waited_for_until_the_deadline(pipe: list[int]) -> None:
     """Neither longer nor less."""
     began = time.monotonic()
-    with pytest.raises(TimeoutError):
+    with pytest.raises(TimeoutError, match=r"^it did not answer in time$"):
         pipes.read(pipe[0], began + SOON)
     assert SOON <= time.monotonic() - began < SOON + 2
     os.write(pipe[1], b"late")
     assert b"late" == pipes.read(pipe[0], began), "what is there needs no waiting"
+
+
+def test_a_wait_takes_no_time_of_the_processors_and_ends_with_what_comes(pipe: list[int]) -> None:
+    """Both ways: for an answer, and for room."""
+
+    def later(act: Callable[[], object]) -> threading.Timer:
+        timer = threading.Timer(SOON, act)
+        timer.start()
+        return timer
+
+    began = time.thread_time()
+    timer = later(lambda: os.write(pipe[1], b"an answer"))
+    assert b"an answer" == pipes.read(pipe[0], time.monotonic() + 60)
+    timer.join()
+    size = pipes.widened(pipe[1], 4096)
+    timer = later(lambda: os.read(pipe[0], 4096))
+    pipes.write(pipe[1], b"x" * (size + 4096), time.monotonic() + 60)
+    timer.join()
+    assert SOON / 2 > time.thread_time() - began
 
 
 def test_whoever_does_not_read_is_waited_for_until_the_deadline(pipe: list[int]) -> None:
