@@ -144,6 +144,12 @@ def test_a_listing_answers_for_what_is_not_there(tmp_path: Path, home: Interior)
     (tmp_path / "home/late.py").write_text("")
     assert None is home.node_at("late.py")
     assert not home.unchanged(home.signatures)
+    (tmp_path / "home/late.py").unlink()
+    with contextlib.closing(Interior(os.dup(home.descriptor))) as again:
+        again.walk("mysite")
+        assert again.unchanged(again.signatures)
+        (tmp_path / "home/mysite").rename(tmp_path / "mysite")
+        assert not again.unchanged({"mysite": again.signatures["mysite"]}), "it is not there"
 
 
 def test_what_is_served_is_asked_for_whatever_a_listing_says(

@@ -242,6 +242,10 @@ def test_a_mount_point_is_told_from_a_home(
     assert vacant == seen(school.observer(), "alice").vacant
     (home / "file").touch()
     assert not seen(school.observer(), "alice").vacant
+    (home / "file").unlink()
+    home.rmdir()
+    home.touch()
+    assert not seen(school.observer(), "alice").vacant, "a file of root's is no directory"
 
 
 def test_without_their_root_homes_are_not_gone(school: School) -> None:
