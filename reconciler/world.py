@@ -13,11 +13,13 @@ from msgspec.structs import replace
 from reconciler.decide.roster import Candidate, Census
 from reconciler.decide.verdict import Context, judge
 from reconciler.model import App, Home, Standing, State, Verdict
+from reconciler.observe import sighting
 from reconciler.observe.accounts import Accounts
 from reconciler.observe.descent import Unreadable
 from reconciler.observe.identity import become
 from reconciler.observe.interpreter import find
 from reconciler.observe.observer import Observer
+from reconciler.observe.sighting import Subject
 from reconciler.publish.apache import Server
 from reconciler.publish.configuration import Configuration
 from reconciler.publish.ledger import Book
@@ -60,6 +62,7 @@ class World:
         )
         self._census = Census(settings)
         self._stanzas = Stanzas(templates, server)
+        self._sights: dict[str, sighting.Seen] = {}
         self._raw: dict[str, Verdict] = {}
         """What each account's own facts say; `settled` adds what the roster says."""
         self._bases: dict[str, tuple[Home, App | None]] = {}
@@ -115,9 +118,13 @@ class World:
         """Observe and judge these accounts; `now` in monotonic seconds."""
         altered, gone = set(), set()
         unresolved = set(self.unresolved)
-        wanted = ((n, served[n].script if n in served else None) for n in sorted(names))
-        for home, origin in self._observer.observe(wanted, self._book.ledger.origin):
-            name = home.name
+        subjects = (
+            Subject(n, served[n].script if n in served else None, self._sights.get(n))
+            for n in sorted(names)
+        )
+        for sight in self._observer.observe(subjects, self._book.ledger.origin):
+            home, origin, name = sight.home, sight.origin, sight.home.name
+            self._sights[name] = sight
             before = self._raw.get(name)
             basis = (home, served.get(name))
             if before is not None and self._bases.get(name) == basis and not before.keep:

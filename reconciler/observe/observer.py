@@ -19,8 +19,9 @@ from reconciler.observe.identity import Become
 from reconciler.observe.interior import Interior, Signature
 from reconciler.observe.interpreter import Interpreter
 from reconciler.observe.reach import Reach
+from reconciler.observe.sighting import Seen, Sighting, Subject
 from reconciler.observe.source import Parser
-from reconciler.observe.survey import WAITS, Root, Sighting, Surveyor, digest_of, is_empty
+from reconciler.observe.survey import WAITS, Root, Surveyor, digest_of, is_empty
 from reconciler.settings import Settings
 
 _NO_NAMES = frozenset({"", ".", ".."})
@@ -37,7 +38,7 @@ automounter asks a server about each. The rest are called at the next."""
 
 
 class Observer:
-    """Looks at homes. Remembers what it saw, and what the parser said of a text."""
+    """Looks at homes. Remembers what the parser said of a text, and nothing of any home."""
 
     def __init__(
         self,
@@ -56,7 +57,6 @@ class Observer:
         self._reach = Reach(settings.apache.user)
         self._sources: dict[bytes, Source] = {}
         self._surveyor = Surveyor(settings, interpreter.version, self._sources)
-        self._seen: dict[str, tuple[Home, dict[str, Signature]]] = {}
         self._called: set[str] = set()
         self.accounts = accounts
 
@@ -114,14 +114,11 @@ class Observer:
             return error.errno not in GONE
         return True
 
-    def observe(
-        self, wanted: Iterable[tuple[str, str | None]], known: Mapping[str, str]
-    ) -> Iterator[tuple[Home, str | None]]:
-        """Yield the facts about homes, and where each account was found.
+    def observe(self, subjects: Iterable[Subject], known: Mapping[str, str]) -> Iterator[Seen]:
+        """Yield what is seen of each, in order.
 
-        `wanted` are names, each with the absolute path of a script that is looked at in any case if
-        it is in that home, such as the one being served; `known` is as for `Accounts.find`.
-        Whatever goes wrong with a home is told as that home's trouble.
+        `known` is as for `Accounts.find`. Whatever goes wrong with a home is told as that home's
+        trouble.
 
         While the texts of some are examined, the next are looked at. Half of those ahead are told
         of in one go: to see one and to judge one in turn took a twentieth longer, *measured* over
@@ -131,11 +128,11 @@ class Observer:
         self._become(None)
         self._parser.begin()  # not later: it would start as a student
         ahead: deque[Sighting] = deque()
-        rest = iter(wanted)
+        rest = iter(subjects)
         try:
             while some := list(itertools.islice(rest, AHEAD // 2)):
                 with contextlib.closing(Root(self._settings.homes.root)) as root:
-                    for sighting in [self._met(*each, known, root) for each in some]:
+                    for sighting in [self._met(each, known, root) for each in some]:
                         self._see(sighting, root)
                         ahead.append(sighting)
                         most = AHEAD if sighting.is_light else 0
@@ -149,10 +146,11 @@ class Observer:
         finally:
             self._become(None)
 
-    def _met(self, name: str, served: str | None, known: Mapping[str, str], root: Root) -> Sighting:
+    def _met(self, subject: Subject, known: Mapping[str, str], root: Root) -> Sighting:
         """Return what can be told from above, as the process: who lives there, if anybody."""
+        name = subject.name
         standing, account, origin = self.accounts.find(name, known)
-        sighting = Sighting(Home(name, standing, account), origin, served)
+        sighting = Sighting(Home(name, standing, account), origin, subject)
         plain = name not in _NO_NAMES and "/" not in name
         if account is not None and account.uid >= self._settings.homes.min_uid and plain:
             sighting.student = account
@@ -182,23 +180,24 @@ class Observer:
             sighting.interior = None
             sighting.home = replace(sighting.home, trouble=_why(error))
 
-    def _recalled(self, sighting: Sighting, interior: Interior) -> bool:
+    @staticmethod
+    def _recalled(sighting: Sighting, interior: Interior) -> bool:
         """Whether nothing in the home has changed since it was seen last, and it is told so."""
-        home = sighting.home
-        before, signatures = self._seen.get(home.name, (home, None))
+        home, before = sighting.home, sighting.subject.before
         if (
-            signatures is None
-            or before.account != home.account
-            or (before.path, before.is_accounts) != (home.path, home.is_accounts)
-            or not interior.unchanged(signatures)
+            before is None
+            or not before.memo
+            or before.home.account != home.account
+            or (before.home.path, before.home.is_accounts) != (home.path, home.is_accounts)
+            or not interior.unchanged(before.memo)
         ):
             return False
-        sighting.home = before
+        sighting.home, sighting.memo = before.home, before.memo
         return True
 
-    def _told(self, sighting: Sighting) -> tuple[Home, str | None]:
+    def _told(self, sighting: Sighting) -> Seen:
         """Return the facts about a home that was seen, with those that the process itself finds."""
-        home = sighting.home
+        home, memo = sighting.home, sighting.memo
         try:
             if sighting.interior is not None:
                 base = home.path or f"{self._settings.homes.root}/{home.name}"
@@ -208,21 +207,12 @@ class Observer:
                     for s in home.scripts
                 )
                 home = replace(home, scripts=tuple(scripts))
-                self._remember(home, sighting.interior, sighting.began)
+                memo = _memo(home, sighting.interior, sighting.began)
             if sighting.student is not None and home.node is not None and home.node.uid == 0:
                 home = replace(home, vacant=is_empty(f"{self._settings.homes.root}/{home.name}"))
         except Exception as error:  # noqa: BLE001  as above
             home = replace(home, trouble=_why(error))
-        return home, sighting.origin
-
-    def _remember(self, home: Home, interior: Interior, began: int) -> None:
-        """Keep what was seen, if a change after it is sure to show in a signature."""
-        self._seen.pop(home.name, None)
-        told = all(s.trouble is None and _is_told(s) for s in home.scripts)
-        # A directory that could not be read may be open next time, while nothing has changed. One
-        # that was left out since there are too many would be left out again.
-        if told and interior.all_read and interior.newest < began - _RACY_NS:
-            self._seen[home.name] = (home, interior.signatures)
+        return Seen(home, sighting.origin, memo)
 
     def _examined(self, script: Script, text: bytes | None, until: float) -> Script:
         """Return the script with what the parser says of its text."""
@@ -268,6 +258,16 @@ def _why(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:  # as of `become`
         return error.strerror
     return f"{type(error).__name__}: {error}"[:200]  # a student's input found a fault of ours
+
+
+def _memo(home: Home, interior: Interior, began: int) -> Mapping[str, Signature]:
+    """Return the signatures of what was seen, if a change after it is sure to show in one."""
+    told = all(s.trouble is None and _is_told(s) for s in home.scripts)
+    # A directory that could not be read may be open next time, while nothing has changed. One that
+    # was left out since there are too many would be left out again.
+    if told and interior.all_read and interior.newest < began - _RACY_NS:
+        return interior.signatures
+    return {}
 
 
 def _is_told(script: Script) -> bool:

@@ -5,47 +5,19 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import select
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from reconciler.model import Account, Home, Node, Script, Source
+from reconciler.model import Account, Node, Script, Source
 from reconciler.observe import candidates, descent, projects
 from reconciler.observe.descent import Unreadable
 from reconciler.observe.interior import Interior
+from reconciler.observe.sighting import MAX_TEXTS, Sighting
 from reconciler.observe.source import SOURCE_LIMIT
 from reconciler.settings import Settings
 
-MAX_TEXTS = 8
-"""New texts of one home that are examined in one look; the rest wait for the next."""
 WAITS = "it waits for its turn, as the home has many new scripts"
-
-
-@dataclass(slots=True)
-class Sighting:
-    """A home as it was seen, with what the process itself has still to find out of it."""
-
-    home: Home
-    origin: str | None
-    """Where its account was found."""
-    served: str | None = None
-    """A script that is looked at in any case if it is in the home; absolute."""
-    student: Account | None = None
-    """Whom the home is read as; None: nothing inside is looked at."""
-    began: int = field(default_factory=time.time_ns)
-    """When the look at it began: what changes later may not show in a signature of before."""
-    texts: dict[str, bytes] = field(default_factory=dict)
-    """New texts, at most `MAX_TEXTS`, by their scripts' paths."""
-    interior: Interior | None = None
-    """What it was seen by, if it was surveyed as a whole; its descriptors are closed."""
-
-    @property
-    def is_light(self) -> bool:
-        """Whether it may wait, with many others, for what is under way."""
-        return sum(map(len, self.texts.values())) <= select.PIPE_BUF
 
 
 class Root:
@@ -157,7 +129,7 @@ class Surveyor:
         """
         own, homes = self._settings.of(account.name), self._settings.homes
         base = sighting.home.path or f"{homes.root}/{account.name}"
-        served = sighting.served
+        served = sighting.subject.served
         if served is not None:
             # What was published below another root, or from another home, is not in this one.
             served = served[len(base) + 1 :] if served.startswith(f"{base}/") else None

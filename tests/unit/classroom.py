@@ -16,6 +16,7 @@ from reconciler.observe.accounts import Accounts
 from reconciler.observe.identity import become
 from reconciler.observe.interpreter import Interpreter
 from reconciler.observe.observer import Observer
+from reconciler.observe.sighting import Seen, Subject
 from reconciler.settings import Settings
 
 if TYPE_CHECKING:
@@ -121,10 +122,16 @@ def fsuid() -> int:
     return int(text.split("Uid:\t")[1].split("\n")[0].split()[3])
 
 
+def look(observer: Observer, name: str, before: Seen | None = None) -> Seen:
+    """Return what is seen of one home."""
+    (told,) = observer.observe([Subject(name, None, before)], {name: "files"})
+    return told
+
+
 def seen(observer: Observer, name: str, served: str | None = None) -> Home:
     """Return what is told of one home."""
-    ((home, _),) = observer.observe([(name, served)], {name: "files"})
-    return home
+    (told,) = observer.observe([Subject(name, served)], {name: "files"})
+    return told.home
 
 
 def only(home: Home) -> Script:

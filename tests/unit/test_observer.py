@@ -14,6 +14,7 @@ from reconciler.observe import candidates, observer
 from reconciler.observe.descent import Unreadable
 from reconciler.observe.identity import become
 from reconciler.observe.observer import Observer
+from reconciler.observe.sighting import Subject
 from tests.unit.classroom import APP, School, as_root, fsuid, only, school, seen
 
 if TYPE_CHECKING:
@@ -105,10 +106,10 @@ def test_between_homes_the_thread_is_itself(school: School, monkeypatch: Any) ->
         (school.root / name / "mysite/static").mkdir()
         school.own(name)
     looker = school.observer()
-    for home, origin in looker.observe([(name, None) for name in names], {}):
+    for told in looker.observe(map(Subject, names), {}):
         assert 0 == fsuid()
-        assert "files" == origin
-        assert only(home).static.reachable is False
+        assert "files" == told.origin
+        assert only(told.home).static.reachable is False
         looker._parser.close()  # as if it had been killed: the next is started just then
         looker._reach.close()
     assert len(names) <= len(started)
@@ -121,7 +122,7 @@ def test_neighbours_are_looked_at_without_going_back(school: School) -> None:
     names = [f"s{number:03}" for number in range(200)]
     for name in names:
         school.student(name)
-    list(school.observer().observe([(name, None) for name in names], {}))
+    list(school.observer().observe(map(Subject, names), {}))
     changes = [name for name, _ in itertools.groupby(school.became)]
     assert names == [name for name in changes if name is not None]
     assert 4 >= changes.count(None)
@@ -144,10 +145,10 @@ def test_whatever_happens_in_a_home_the_thread_is_itself_again(
     looker = school.observer()
     if error is KeyboardInterrupt:
         with pytest.raises(KeyboardInterrupt):
-            list(looker.observe([("alice", None), ("bob", None)], {}))
+            list(looker.observe([Subject("alice"), Subject("bob")], {}))
     else:
-        found = list(looker.observe([("alice", None), ("bob", None)], {}))
-        assert all("here" in (home.trouble or "") for home, _ in found)
+        found = list(looker.observe([Subject("alice"), Subject("bob")], {}))
+        assert all("here" in (each.home.trouble or "") for each in found)
         assert 2 == len(found)
     assert 0 == fsuid()
 
@@ -166,8 +167,8 @@ def test_who_cannot_be_become_is_told_so(school: School, monkeypatch: Any) -> No
 
     monkeypatch.setattr(school, "become", refuse)
     looker = school.observer()
-    told = looker.observe([("alice", None), ("bob", None)], {})
-    found = {home.name: home for home, _ in told}
+    told = looker.observe([Subject("alice"), Subject("bob")], {})
+    found = {each.home.name: each.home for each in told}
     assert "cannot read as alice: Operation not permitted" == found["alice"].trouble
     assert only(found["bob"]).source
 

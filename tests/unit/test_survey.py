@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from reconciler.observe import candidates, descent, interior, observer, survey
-from tests.unit.classroom import APP, School, as_root, only, school, seen
+from reconciler.observe import candidates, descent, interior, observer, sighting, survey
+from tests.unit.classroom import APP, School, as_root, look, only, school, seen
 
 if TYPE_CHECKING:
     from reconciler.observe.interior import Interior
@@ -67,7 +67,7 @@ def test_a_directory_that_is_not_read_to_its_end_below_the_home_counts(
 def test_of_many_new_texts_some_wait(school: School, monkeypatch: Any) -> None:
     """In one look so many are examined; those that were are remembered, so that all have a turn."""
     school.student("alice")
-    for number in range(survey.MAX_TEXTS + 3):
+    for number in range(sighting.MAX_TEXTS + 3):
         school.script("alice", f"p{number:02}/wsgi.py", f"{APP}# {number}\n")
     looker = school.observer()
     for waiting in (3, 0):
@@ -200,8 +200,8 @@ def test_an_unchanged_home_is_not_looked_into_again(school: School, monkeypatch:
 
     monkeypatch.setattr(candidates, "find", find)
     looker = school.observer()
-    first = seen(looker, "alice")
-    assert first == seen(looker, "alice")
+    told = look(looker, "alice")
+    assert told == look(looker, "alice", told)
     assert 1 == len(looked)
     for change in (
         lambda: file.write_text(APP + "#\n"),
@@ -215,8 +215,8 @@ def test_an_unchanged_home_is_not_looked_into_again(school: School, monkeypatch:
         change()
         school.own("alice")
         looker.accounts.refresh()
-        seen(looker, "alice")
-        seen(looker, "alice")
+        told = look(looker, "alice", told)
+        assert told == look(looker, "alice", told)
         assert before + 1 == len(looked)
 
 
@@ -225,8 +225,7 @@ def test_what_changed_just_now_is_looked_at_once_more(school: School) -> None:
     school.student("alice")
     school.script("alice")
     looker = school.observer()
-    seen(looker, "alice")
-    assert {} == looker._seen
+    assert {} == look(looker, "alice").memo
 
 
 @as_root
@@ -240,14 +239,11 @@ def test_a_home_that_was_not_seen_whole_is_not_remembered(school: School, monkey
     looker = school.observer()
     monkeypatch.setattr(looker._reach, "can_list_or_read", lambda *_, **__: None)
     home.chmod(0o711)
-    seen(looker, "alice")
-    assert {} == looker._seen, "what Apache cannot reach may be opened above the home"
+    assert {} == look(looker, "alice").memo, "what Apache cannot reach may be opened above the home"
     home.chmod(0o700)
-    seen(looker, "alice")
-    assert {"alice"} == looker._seen.keys()
+    assert look(looker, "alice").memo
     (home / "closed").mkdir(mode=0o700)  # root's, so its student cannot read it
-    seen(looker, "alice")
-    assert {} == looker._seen
+    assert {} == look(looker, "alice").memo
 
 
 def test_what_is_left_out_is_remembered_as_left_out(school: School, monkeypatch: Any) -> None:
@@ -259,9 +255,10 @@ def test_what_is_left_out_is_remembered_as_left_out(school: School, monkeypatch:
         (home / name).mkdir()
     school.own("alice")
     looker = school.observer()
-    assert 2 == seen(looker, "alice").unseen
-    assert {"alice"} == looker._seen.keys()
-    assert 2 == seen(looker, "alice").unseen
+    told = look(looker, "alice")
+    assert 2 == told.home.unseen
+    assert told.memo
+    assert told == look(looker, "alice", told)
 
 
 def test_a_script_that_goes_while_its_home_is_looked_at_is_gone(
