@@ -15,6 +15,7 @@ from reconciler.observe.descent import Unreadable
 from reconciler.observe.identity import become
 from reconciler.observe.observer import Observer
 from reconciler.observe.sighting import Subject
+from reconciler.observe.source import Parser
 from tests.unit.classroom import APP, School, as_root, fsuid, only, school, seen
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def test_who_has_no_account_is_not_looked_into(school: School) -> None:
         home = seen(looker, name)
         assert ((), None) == (home.scripts, home.trouble)
         assert home.node is not None
-        assert "directory" == home.node.kind
+        assert ("", "directory") == (home.node.path, home.node.kind)
     assert {None} == set(school.became)
     assert seen(looker, "nobody-at-all").node is None
 
@@ -148,7 +149,8 @@ def test_whatever_happens_in_a_home_the_thread_is_itself_again(
             list(looker.observe([Subject("alice"), Subject("bob")], {}))
     else:
         found = list(looker.observe([Subject("alice"), Subject("bob")], {}))
-        assert all("here" in (each.home.trouble or "") for each in found)
+        said = "here" if error is Unreadable else "RuntimeError: here"
+        assert [said, said] == [each.home.trouble for each in found]
         assert 2 == len(found)
     assert 0 == fsuid()
 
@@ -315,3 +317,18 @@ def test_an_automounter_that_hangs_is_asked_for_a_while_and_everybody_has_a_turn
     first, second, third = looker.names(), looker.names(), looker.names()
     assert (2, 2, 2) == (len(first), len(second), len(third))
     assert names == sorted({*first, *second})
+
+
+def test_a_parser_that_cannot_start_is_told_of_by_the_look_that_needs_it(
+    school: School, monkeypatch: Any
+) -> None:
+    """To get ready never fails; each script whose text is not known says why."""
+    school.student("alice")
+    school.script("alice")
+    looker = school.observer()
+    monkeypatch.setattr(looker, "_parser", Parser("/no/such/python"))
+    looker.get_ready()
+    told = only(seen(looker, "alice"))
+    assert told.source is None
+    assert told.trouble is not None
+    assert told.trouble.startswith("its text could not be judged: a helper cannot be started")

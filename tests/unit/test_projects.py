@@ -33,6 +33,7 @@ def virtualenv(place: Path, version: str = "3.11") -> None:
         ("shop/wsgi.py", None, "shop"),
         ("shop/wsgi.py", "shop", "shop"),
         ("shop/wsgi.py", "", ""),
+        ("a/b/c/wsgi.py", None, "a/b"),
     ],
 )
 def test_a_project_is_where_manage_py_is(
@@ -45,7 +46,8 @@ def test_a_project_is_where_manage_py_is(
         (home / manage / "manage.py").touch()
     (home / project / "static").mkdir()
     school.own("alice")
-    told = only(seen(school.observer(), "alice"))
+    patterns = '[homes]\nscripts = ["*/wsgi.py", "*/*/wsgi.py", "*/*/*/wsgi.py"]'
+    told = only(seen(school.observer(patterns), "alice"))
     assert (project, script.rpartition("/")[0]) == (told.project, told.package)
     place = f"{home}/{project}/static" if project else f"{home}/static"
     assert told.static is not None
