@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from reconciler.decide.roster import Candidate, Census, Roster
 from reconciler.model import App, Standing, State, Verdict
-from reconciler.observe.homes import Seen
+from reconciler.observe.sighting import Seen
 from reconciler.publish.configuration import Stanza
 from reconciler.publish.phrase import Phrase
 from reconciler.publish.sets import Live

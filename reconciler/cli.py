@@ -13,7 +13,7 @@ import structlog
 
 from reconciler import once as single
 from reconciler.daemon import Daemon
-from reconciler.observe.beneath import Unreadable
+from reconciler.observe.descent import Unreadable
 from reconciler.once import Exit
 from reconciler.outside import Outside
 from reconciler.publish.render import TemplateError

@@ -15,7 +15,8 @@ from typing import Any
 
 from reconciler import announce
 from reconciler.jobs import Ended, Job, Jobs
-from reconciler.observe.beneath import Unreadable
+from reconciler.observe.descent import Unreadable
+from reconciler.observe.identity import Residents
 from reconciler.outside import Outside
 from reconciler.passes import Look, Passes
 from reconciler.publish import files
@@ -64,6 +65,7 @@ class Life:
             budget=settings.homes.watch_budget,
             files=sorted(watched),
             wake=inbox.put,
+            enter=Residents(outside.accounts(), outside.as_student).enter,
         )
         try:
             self.watch.start()

@@ -8,7 +8,7 @@ from enum import IntEnum
 from typing import Any
 
 from reconciler.announce import Teller
-from reconciler.observe.beneath import Unreadable
+from reconciler.observe.descent import Unreadable
 from reconciler.outside import Outside
 from reconciler.passes import Passes
 from reconciler.publish.configuration import FILES, Configuration

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from reconciler.clock import Clock
 from reconciler.notify import Supervisor
 from reconciler.observe.accounts import Accounts
+from reconciler.observe.identity import Become, become
 from reconciler.publish.apache import Server
 from reconciler.settings import Settings
 
@@ -28,5 +29,7 @@ class Outside:
     accounts: Callable[[], Accounts] = Accounts
     """A new view of the account database, for one thread."""
     server: Callable[[Settings], Server] = _server
+    as_student: Become = become
+    """How the calling thread becomes a student, or itself again."""
     clock: Clock = field(default_factory=Clock)
     notify: Supervisor = field(default_factory=Supervisor)

@@ -13,8 +13,7 @@ lock and notes of its own, held for its steps alone: publishing an app waits for
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Mapping, Set
+from collections.abc import Collection, Iterable, Mapping, Set
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 
@@ -23,9 +22,9 @@ from reconciler.decide.plan import BRAKE_WINDOW, Change, Plan, calculate, counts
 from reconciler.decide.verdict import Context, judge
 from reconciler.model import News, Standing, State, Verdict
 from reconciler.observe import interpreter
-from reconciler.observe.beneath import Unreadable
-from reconciler.observe.helper import AHEAD
-from reconciler.observe.homes import Observer, Seen, Sighting
+from reconciler.observe.descent import Unreadable
+from reconciler.observe.observer import Observer
+from reconciler.observe.sighting import Seen, Subject
 from reconciler.outside import Outside
 from reconciler.publish.account_notes import AccountNotes
 from reconciler.publish.apache import MARKER
@@ -90,6 +89,7 @@ class Passes:
             settings,
             self._python,
             accounts=outside.accounts(),
+            become=outside.as_student,
             names_scripts=self._templates.options.stanza_follows == "app",
         )
         server = outside.server(settings)
@@ -158,7 +158,9 @@ class Passes:
             if not dry_run:
                 self._prepare()
             batch = self._batch(names)  # 2
-            for case, seen in self._observe(batch):  # 3
+            subjects = (Subject(c.name, c.app.script if c.app else None, c.seen) for c in batch)
+            observed = self._observer.observe(subjects, self._notes.origin)
+            for case, seen in zip(batch, observed, strict=True):  # 3
                 self._judge(case, seen, started, grace)
             looked = {case.name for case in batch}
             plan = self._plan(looked, force)  # 4
@@ -235,7 +237,6 @@ class Passes:
                 self._cases.file(case)
 
     def _everyone(self) -> set[str]:
-        self._observer.begin()
         found, served = set(self._observer.names()), self._sets.names()
         if not found and any(
             self._observer.accounts.find(name, self._notes.origin)[0] is Standing.FOUND
@@ -245,26 +246,6 @@ class Passes:
             root = self.settings.homes.root
             raise Unreadable(f"{root} is empty, while {len(served)} apps of it are served")
         return {*found, *served, *self._notes.origin, *self._cases.names}
-
-    def _observe(self, batch: Iterable[Case]) -> Iterator[tuple[Case, Seen]]:
-        """Observe; while the texts of some are examined, the next are looked at.
-
-        Half of those ahead are told of in one go: to see one and to judge one in turn took a
-        twentieth longer, *measured* over 1,000 homes.
-        """
-        ahead: deque[tuple[Case, Sighting]] = deque()
-        for case in batch:
-            home = f"{self.settings.homes.root}/{case.name}"
-            script = case.app.within(home) if case.app is not None else None
-            sighting = self._observer.see(case.name, self._notes.origin, script, case.seen)
-            ahead.append((case, sighting))
-            most = AHEAD if sighting.is_light else 0
-            if len(ahead) > most:
-                while len(ahead) > most // 2:
-                    first, sighting = ahead.popleft()
-                    yield first, self._observer.tell(sighting)
-        for first, sighting in ahead:
-            yield first, self._observer.tell(sighting)
 
     def _judge(self, case: Case, seen: Seen, now: float, grace: float) -> None:
         """Judge anew what may be judged otherwise than before, and phrase it."""

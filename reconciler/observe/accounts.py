@@ -32,6 +32,8 @@ class Row:
     home: str
     origin: str
     """"files" or "service"."""
+    groups: tuple[int, ...] = ()
+    """Supplementary groups, where a service told them; the files have them elsewhere."""
 
 
 class Accounts:
@@ -41,10 +43,13 @@ class Accounts:
         self._passwd = f"{directory}/passwd"
         self._group = f"{directory}/group"
         self.files = (self._passwd, self._group)
-        self._stamps: tuple[object, ...] | None = None
+        """What it is read from, besides name services."""
+        self._read: tuple[object, ...] | None = None
         self._rows: dict[str, Row] | None = None
         self._primary: Counter[int] = Counter()
         self._groups: dict[int, tuple[str, frozenset[str]]] | None = None
+        self._member: dict[str, tuple[int, ...]] = {}
+        self._living: tuple[str, list[str]] | None = None
         self._service: dict[str, Row | None] = {}
         self._last: Mapping[str, object] = {}
 
@@ -52,16 +57,18 @@ class Accounts:
         """Read the files again if they changed, and forget what the name service said.
 
         Returns:
-            the names whose row, or whose group, is not what it was.
+            the names whose row, or whose groups, are not what they were.
         """
         self._service.clear()
-        stamps = (_stamp(self._passwd), _stamp(self._group))
-        if stamps == self._stamps and self._rows is not None and self._groups is not None:
+        versions = (_version(self._passwd), _version(self._group))
+        if versions == self._read and self._rows is not None and self._groups is not None:
             return set()
-        self._stamps = stamps
+        self._read = versions
         before = dict(self._everybody())
         self._rows = _read_passwd(self._passwd)
         self._groups = _read_group(self._group)
+        self._member = _memberships(self._groups or {})
+        self._living = None
         self._primary = Counter(row.gid for row in (self._rows or {}).values())
         if self._rows is None or self._groups is None:
             return set()
@@ -73,10 +80,22 @@ class Accounts:
     def _everybody(self) -> Iterable[tuple[str, object]]:
         if self._rows is None or self._groups is None:
             return self._last.items()
-        groups, primary = self._groups, self._primary
+        groups, primary, member = self._groups, self._primary, self._member
         return (
-            (name, (row, groups.get(row.gid), primary[row.gid])) for name, row in self._rows.items()
+            (name, (row, groups.get(row.gid), primary[row.gid], member.get(name)))
+            for name, row in self._rows.items()
         )
+
+    def living_in(self, root: str) -> list[str]:
+        """Return the accounts in the files whose home has their name and is directly below `root`.
+
+        What only a service knows is not listed: many do not list, or have a million names.
+        """
+        if self._living is None or self._living[0] != root:
+            rows = (self._rows or {}).values()
+            names = [row.name for row in rows if row.home.rstrip("/") == f"{root}/{row.name}"]
+            self._living = root, names
+        return self._living[1]
 
     def find(
         self, name: str, known: Mapping[str, str]
@@ -101,7 +120,9 @@ class Accounts:
             gone = Standing.ABSENT if row.origin == "files" else Standing.UNKNOWN
             return gone, None, None
         group, private = found
-        account = Account(row.name, row.uid, row.gid, row.home, group, private)
+        joined = row.groups or self._member.get(name, ())
+        groups = tuple(gid for gid in joined if gid != row.gid)
+        account = Account(row.name, row.uid, row.gid, row.home, group, private, groups)
         return Standing.FOUND, account, row.origin
 
     def _ask(self, name: str) -> Row | None:
@@ -109,7 +130,8 @@ class Accounts:
             row = None
             with contextlib.suppress(KeyError, OSError, ValueError):
                 entry = pwd.getpwnam(name)
-                row = Row(name, entry.pw_uid, entry.pw_gid, entry.pw_dir, "service")
+                groups = tuple(sorted(set(os.getgrouplist(name, entry.pw_gid))))
+                row = Row(name, entry.pw_uid, entry.pw_gid, entry.pw_dir, "service", groups)
             self._service[name] = row
         return self._service[name]
 
@@ -134,7 +156,7 @@ class Accounts:
         return (name if _PLAIN_GROUP.fullmatch(name) else f"#{row.gid}"), private
 
 
-def _stamp(path: str) -> tuple[int, ...] | None:
+def _version(path: str) -> tuple[int, ...] | None:
     try:
         status = os.stat(path)
     except OSError:
@@ -154,17 +176,31 @@ def _fields(path: str) -> Iterable[list[str]] | None:
     return (line.split(":") for line in data.decode("utf-8", "surrogateescape").split("\n"))
 
 
+def _is_id(text: str) -> bool:
+    """Whether it is a uid or a gid to the kernel, to which the last number means "no change"."""
+    return text.isdecimal() and len(text) <= 10 and int(text) < 2**32 - 1
+
+
 def _read_passwd(path: str) -> dict[str, Row] | None:
     fields = _fields(path)
     rows: dict[str, Row] = {}
     for parts in fields or ():
-        if len(parts) >= 7 and parts[2].isdecimal() and parts[3].isdecimal():
+        if len(parts) >= 7 and _is_id(parts[2]) and _is_id(parts[3]):
             # The first line of a name counts, as for everybody else who reads the file.
             rows.setdefault(
                 parts[0], Row(parts[0], int(parts[2]), int(parts[3]), parts[5], "files")
             )
     # Without root it is being written, or is not the file it should be.
     return rows if any(row.uid == 0 for row in rows.values()) else None
+
+
+def _memberships(groups: Mapping[int, tuple[str, frozenset[str]]]) -> dict[str, tuple[int, ...]]:
+    """Return the groups that each name is a member of, in order."""
+    found = defaultdict(set)
+    for gid, (_, members) in groups.items():
+        for name in members:
+            found[name].add(gid)
+    return {name: tuple(sorted(gids)) for name, gids in found.items()}
 
 
 def _read_group(path: str) -> dict[int, tuple[str, frozenset[str]]] | None:
@@ -174,7 +210,7 @@ def _read_group(path: str) -> dict[int, tuple[str, frozenset[str]]] | None:
     members: dict[int, set[str]] = defaultdict(set)
     names: dict[int, str] = {}
     for parts in fields:
-        if len(parts) >= 4 and parts[2].isdecimal():
+        if len(parts) >= 4 and _is_id(parts[2]):
             gid = int(parts[2])
             names.setdefault(gid, parts[0])
             members[gid] |= {name for name in parts[3].split(",") if name}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import select
@@ -14,7 +13,7 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
-from reconciler.observe import jail
+from reconciler.observe import jail, pipes
 
 ANSWER_LIMIT = 4096  # bytes; the longest honest answer is some 1,300 (200 characters as \uXXXX)
 AHEAD = 256
@@ -84,9 +83,10 @@ class Helper:
             process = self._running()
             try:
                 if request not in self._answers:
-                    self._expect(request, _framed(request))
+                    self._expect(request, pipes.framed(request))
                 if self._unsent:
-                    _write(process, self._unsent, self._deadline)
+                    assert process.stdin is not None
+                    pipes.write(process.stdin.fileno(), self._unsent, self._deadline)
                     self._unsent = b""
                 while self._answers[request] is _AWAITED:
                     self._answers[self._ahead[0]] = self._answer(process)
@@ -123,18 +123,16 @@ class Helper:
     def foresee(self, request: bytes) -> None:
         """Send a request whose answer will be asked for, to work on meanwhile; or do nothing.
 
-        Short ones alone, and as many together as a pipe takes as a whole or not at all: each write
-        wakes the helper.
+        It starts no helper: whoever calls may be a student just now. Short ones alone, and as many
+        together as a pipe takes as a whole or not at all: each write wakes the helper.
         """
-        frame = _framed(request)
+        frame = pipes.framed(request)
         if len(frame) > select.PIPE_BUF:
             return
         with self._lock:
-            try:
-                process = self._process or self._spawn()
-            except HelperError:
-                return  # whoever asks will hear of it
-            assert process.stdin is not None
+            process = self._process
+            if process is None or process.stdin is None:
+                return
             if request in self._answers or len(self._answers) >= self._room:
                 return
             with contextlib.suppress(OSError):  # whoever asks will hear of it
@@ -201,9 +199,12 @@ class Helper:
             for pipe in (self._process.stdin, self._process.stdout):
                 assert pipe is not None
                 os.set_blocking(pipe.fileno(), False)
-            self._room = _make_room(self._process)
-            program = _framed(Path(jail.__file__).read_bytes())
-            _write(self._process, program, self._deadline)
+            assert self._process.stdin is not None
+            assert self._process.stdout is not None
+            size = pipes.widened(self._process.stdout.fileno(), AHEAD * ANSWER_LIMIT)
+            self._room = size // ANSWER_LIMIT
+            program = pipes.framed(Path(jail.__file__).read_bytes())
+            pipes.write(self._process.stdin.fileno(), program, self._deadline)
         return self._process
 
     @contextlib.contextmanager
@@ -229,13 +230,8 @@ class Helper:
 
     def _take(self, process: subprocess.Popen[bytes], size: int, deadline: float) -> bytes:
         assert process.stdout is not None
-        fd = process.stdout.fileno()
         while len(self._read) < size:
-            try:
-                part = os.read(fd, ANSWER_LIMIT)
-            except BlockingIOError:
-                _await(fd, select.POLLIN, deadline)
-                continue
+            part = pipes.read(process.stdout.fileno(), deadline)
             if not part:
                 raise ValueError("it ended without an answer")
             self._read += part
@@ -270,37 +266,6 @@ class Helper:
                 return used.ru_utime + used.ru_stime
             time.sleep(0.001)
         return 0.0  # stuck in the kernel, as on a dead mount: not worth hanging with it
-
-
-def _framed(request: bytes) -> bytes:
-    return len(request).to_bytes(4, "big") + request
-
-
-def _make_room(process: subprocess.Popen[bytes]) -> int:
-    """Widen the pipe of its answers as far as may be; return how many it has room for."""
-    assert process.stdout is not None
-    fd = process.stdout.fileno()
-    with contextlib.suppress(OSError):
-        fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, AHEAD * ANSWER_LIMIT)
-    return int(fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ)) // ANSWER_LIMIT
-
-
-def _write(process: subprocess.Popen[bytes], data: bytes, deadline: float) -> None:
-    assert process.stdin is not None
-    fd, left = process.stdin.fileno(), memoryview(data)
-    while left:  # a full pipe (64 KiB) and a helper that does not read would hold us for ever
-        try:
-            left = left[os.write(fd, left) :]
-        except BlockingIOError:
-            _await(fd, select.POLLOUT, deadline)
-
-
-def _await(fd: int, event: int, deadline: float) -> None:
-    poll = select.poll()  # not select(): a daemon with 1,000 watches has descriptors above 1,024
-    poll.register(fd, event)
-    left = deadline - time.monotonic()
-    if left <= 0 or not poll.poll(max(left * 1000, 1)):
-        raise TimeoutError("it did not answer in time")
 
 
 def _greet(hello: object) -> None:

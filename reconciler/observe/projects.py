@@ -9,10 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from reconciler.model import NO_WISHES, Account, Fault, Node, Static, Virtualenv, Wishes
-from reconciler.observe import beneath
-from reconciler.observe.beneath import Tree
-from reconciler.observe.helper import HelperError
-from reconciler.observe.reach import Reach
+from reconciler.observe import descent
+from reconciler.observe.interior import Interior
 
 WISHES = ".slp.toml"
 _WISHES_LIMIT = 8 * 1024
@@ -33,14 +31,13 @@ class Project:
 
 
 class Projects:
-    """Finds what belongs to a script, for one version of Python and one user of Apache's."""
+    """Finds what belongs to a script, for one version of Python."""
 
-    def __init__(self, python: str, reach: Reach) -> None:
+    def __init__(self, python: str) -> None:
         self._python = python
-        self._reach = reach
 
     def find(
-        self, home: Tree, base: str, script: str, *, static: str | None, virtualenv: str | None
+        self, home: Interior, base: str, script: str, *, static: str | None, virtualenv: str | None
     ) -> Project:
         """Return what belongs to `script`, a path relative to `home`.
 
@@ -48,35 +45,22 @@ class Projects:
         the administrator's may be absolute.
 
         Raises:
-            Unreadable, HelperError: it could not be told.
+            Unreadable: it could not be told.
         """
         package = script.rpartition("/")[0]
         project = _project(home, package)
         return Project(
             project,
-            self._static(home, base, static or f"{project}/static".lstrip("/"), project, package),
+            _static(home, base, static or f"{project}/static".lstrip("/"), project, package),
             self._virtualenv(home, base, project, virtualenv),
         )
 
-    def _static(
-        self, home: Tree, base: str, path: str, project: str, package: str
-    ) -> Static | None:
-        # One that holds the settings, or the home, would give away the project's own text.
-        if any(f"{inner}/".startswith(f"{path}/") for inner in ("", project, package) if inner):
-            return None
-        if not _is_directory(home, path):
-            return None
-        full = f"{base}/{path}"
-        try:
-            return Static(full, self._reach.can_list_or_read(full, directory=True))
-        except HelperError:  # no reason to keep an app down: only a warning depends on it
-            return Static(full, None)
-
     def _virtualenv(
-        self, home: Tree, base: str, project: str, named: str | None
+        self, home: Interior, base: str, project: str, named: str | None
     ) -> Virtualenv | None:
         below = f"lib/python{self._python}/site-packages"
-        if named is not None and named.startswith("/"):  # the administrator's, so trusted
+        if named is not None and named.startswith("/"):
+            # The administrator's, so trusted; looked at as the student, who is to run it.
             full = f"{named}/{below}"
             return Virtualenv(named, True, full if os.path.isdir(full) else None)
         if named is not None:
@@ -92,6 +76,13 @@ class Projects:
         return found
 
 
+def _static(home: Interior, base: str, path: str, project: str, package: str) -> Static | None:
+    # One that holds the settings, or the home, would give away the project's own text.
+    if any(f"{inner}/".startswith(f"{path}/") for inner in ("", project, package) if inner):
+        return None
+    return Static(f"{base}/{path}", None) if _is_directory(home, path) else None
+
+
 def _places(project: str) -> Iterator[str]:
     """Yield where a project's virtualenv can be: beside it, then in the home."""
     if project:
@@ -99,7 +90,7 @@ def _places(project: str) -> Iterator[str]:
     yield from _VIRTUALENVS
 
 
-def _project(home: Tree, package: str) -> str:
+def _project(home: Interior, package: str) -> str:
     parent = package.rpartition("/")[0]
     if home.is_file(parent, "manage.py"):
         return parent
@@ -108,34 +99,34 @@ def _project(home: Tree, package: str) -> str:
     return parent if "/" in package else package
 
 
-def _is_directory(home: Tree, path: str) -> bool:
+def _is_directory(home: Interior, path: str) -> bool:
     """Whether `path` is a directory, with no link on the way and nothing odd in its name."""
     plain = _PLAIN_PATH.fullmatch(path) and not {".", ".."} & set(path.split("/"))
     return bool(plain) and home.is_directory(path)
 
 
-def read_wishes(home: Tree, account: Account) -> Wishes:
+def read_wishes(home: Interior, account: Account) -> Wishes:
     """Return what `~/.slp.toml` says, or what is wrong with its text.
 
     Raises:
         Unreadable: it could not be told.
     """
-    file = home.look(WISHES)
+    file = home.node_at(WISHES)
     if file is None:
         return NO_WISHES
     nodes = (home.home, file)
     if file.kind != "file":
         return Wishes(nodes)
-    found = beneath.open_file(WISHES, at=home.descriptor)
+    found = descent.open_file(WISHES, at=home.descriptor)
     if found is None:
         return Wishes(nodes)
     fd, status = found
     try:
-        opened = beneath.node(WISHES, status)  # what was opened, whatever it was
+        opened = descent.node(WISHES, status)  # what was opened, whatever it was
         nodes = (home.home, opened)
         if opened.uid != account.uid or opened.links != 1 or opened.size > _WISHES_LIMIT:
             return Wishes(nodes)
-        data = beneath.read(fd, _WISHES_LIMIT)
+        data = descent.read(fd, _WISHES_LIMIT)
     finally:
         os.close(fd)
     try:

@@ -34,7 +34,7 @@ def test_what_the_administrator_has_to_mend_says_so(
     root("cp -r --no-preserve=all fine ghost")
     root("useradd -r -M -d /home/slp/daemonish -u 400 daemonish; cp -a fine daemonish")
     root("usermod -d /home/elsewhere moved; chown root foreign; mv linked .linked")
-    root("ln -s .linked linked")
+    root("ln -s .linked linked; chown -h linked linked")
     root("cp -a fine 'joe@school'; sed -n 's/^fine:/joe@school:/; s,slp/fine,slp/joe@school,p' "
          "/etc/passwd | grep '^joe@' >> /etc/passwd")  # fmt: skip
     program.write_settings("[accounts.off]\nenabled = false\n")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.lab.homes import Homes
     from tests.lab.program import Program
 
-EXPOSURE = 2.5
+EXPOSURE = 2.3
 """What the unit's own comment says."""
 ENDS = Path("/root/ends")
 """Where a drop-in notes how each of the daemon's processes ended, in systemd's words."""
@@ -62,7 +62,7 @@ def test_within_its_bounds_it_does_all_its_work(
 ) -> None:
     """Publishing, reloading Apache, a new account, new settings, a stop: the unit allows it all."""
     program.write_settings("[timing]\nreload_interval = 0\n")
-    homes.create("alice")  # 0700: to be read by a power of root's alone
+    homes.create("alice")  # 0700: to be read as the student, since root may not
     homes.bare("alice")
     homes.create("bob")
     homes.bare("bob", source="def (\n")

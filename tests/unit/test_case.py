@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from reconciler.case import Cases
 from reconciler.model import Account, Home, Rejection, Standing, State, Verdict
-from reconciler.observe.homes import Seen
+from reconciler.observe.sighting import Seen
 from reconciler.publish.configuration import Stanza
 from reconciler.publish.phrase import Phrase
 from reconciler.publish.sets import Live

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from reconciler.observe.beneath import Tree
+from reconciler.observe.interior import Interior
 from reconciler.observe.candidates import find
 from reconciler.pruning import looked_into
 from reconciler.watch import Wake
@@ -96,7 +96,7 @@ def _make(home: Path, files: list[tuple[str, str]]) -> None:
 
 
 def _found(home: Path) -> list[str]:
-    tree = Tree(os.open(home, os.O_RDONLY | os.O_DIRECTORY))
+    tree = Interior(os.open(home, os.O_RDONLY | os.O_DIRECTORY))
     try:
         return find(tree, PATTERNS)[0]
     finally:

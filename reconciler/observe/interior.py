@@ -1,14 +1,8 @@
-"""Opening what is below a home: one component at a time, from a descriptor, never through a link.
-
-The owner of the home changes it under us. A path that was checked by name may be another by the
-time it is opened; a descriptor stays what it was when it was checked.
-"""
+"""What is inside one home, asked for by path, and remembered for as long as one look takes."""
 
 from __future__ import annotations
 
-import errno
 import os
-import stat
 import struct
 import sys
 from collections.abc import Mapping
@@ -16,132 +10,36 @@ from functools import cached_property
 from itertools import islice
 
 from reconciler.model import Node
+from reconciler.observe.descent import Unreadable, node, open_directory, said, stat_of
 
-# O_NONBLOCK: a FIFO or a device would keep us waiting in open(); O_NOCTTY: or be our terminal.
-_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _MAX_ENTERED = 64
 """Directories of one home that are held open; a project with its virtualenv has a dozen."""
 _MAX_ENTRIES = 4096
 """Names read of one directory; a project has a few dozen."""
 _MAX_LISTED = 512
 """Names of one directory that are remembered, of at most `_MAX_ENTERED`: 4 MB."""
-_GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENXIO, errno.ENODEV})
-
-
-class Unreadable(Exception):  # noqa: N818  it is a fact, of the third kind: neither there nor not
-    """It could not be told whether something is there, or what it is."""
-
-
-def open_directory(name: str, *, at: int | None = None) -> int | None:
-    """Return a descriptor of the directory `name`, None where there is no such directory.
-
-    Raises:
-        Unreadable: I/O error, permission, too many files: it could not be told.
-    """
-    return _open(name, at, os.O_DIRECTORY)
-
-
-def open_root(path: str) -> int:
-    """Return a descriptor of the root of the homes: the administrator's, so it may be a link.
-
-    Raises:
-        Unreadable: it is not there, or could not be opened.
-    """
-    try:
-        return os.open(path, _FLAGS & ~os.O_NOFOLLOW | os.O_DIRECTORY)
-    except OSError as error:
-        raise Unreadable(f"{path}: {_said(error)}") from error
-
-
-def open_file(name: str, *, at: int) -> tuple[int, os.stat_result] | None:
-    """Return a descriptor of `name` and what it is, if it is a regular file, else None.
-
-    Look before: opening a device can have effects of its own. What is opened is looked at here
-    once more, since the two may differ.
-
-    Raises:
-        Unreadable: as for `open_directory`.
-    """
-    fd = _open(name, at, 0)
-    if fd is None:
-        return None
-    status = os.fstat(fd)
-    if not stat.S_ISREG(status.st_mode):
-        os.close(fd)
-        return None
-    return fd, status
-
-
-def _open(name: str, at: int | None, extra: int) -> int | None:
-    try:
-        return os.open(name, _FLAGS | extra, dir_fd=at)
-    except OSError as error:
-        if error.errno in _GONE or error.errno == errno.ELOOP:
-            return None
-        raise Unreadable(_said(error)) from error
-
-
-def look(name: str, path: str, *, at: int) -> Node | None:
-    """Return the node `name` itself, link or not; None where there is none.
-
-    Raises:
-        Unreadable: it could not be told.
-    """
-    status = _stat(name, at)
-    return None if status is None else node(path, status)
-
-
-def _stat(name: str, at: int) -> os.stat_result | None:
-    try:
-        return os.stat(name, dir_fd=at, follow_symlinks=False)
-    except OSError as error:
-        if error.errno in _GONE:
-            return None
-        raise Unreadable(_said(error)) from error
-
-
-def _said(error: OSError) -> str:
-    return f"{error.strerror} ({errno.errorcode.get(error.errno or 0, '?')})"
-
-
-_KINDS = {stat.S_IFDIR: "directory", stat.S_IFREG: "file", stat.S_IFLNK: "link"}
-_KIND = 0o170000
-
-
-def node(path: str, status: os.stat_result) -> Node:
-    """Return what `stat` said, as a fact."""
-    return Node(
-        path,
-        _KINDS.get(status.st_mode & _KIND, "other"),
-        status.st_uid,
-        status.st_gid,
-        status.st_mode & ~_KIND,
-        status.st_nlink,
-        status.st_size,
-        status.st_ino,
-        status.st_mtime_ns,
-    )
-
 
 Place = tuple[tuple[Node, ...], int | None]
 """Where a walk has ended: what is on the way, and a descriptor if it is a directory."""
 
 
-class Tree:
-    """What is below one home, by the home's own descriptor; remembers what it has seen of it.
+class Interior:
+    """What is below one home, by the home's own descriptor.
 
     A directory that was entered stays open, so that no name is followed twice: whatever its owner
     renames meanwhile, all that is told of it is of one directory.
     """
 
     def __init__(self, descriptor: int) -> None:
-        """`descriptor` is the tree's from now on."""
+        """`descriptor` is the interior's from now on."""
         self.descriptor = descriptor
-        self.stamps: dict[str, Stamp] = {}
+        self.signatures: dict[str, Signature] = {}
         self.newest = 0
         """The latest change time among what was seen, in nanoseconds."""
         self.all_read = True
         """No directory had to be left out, since it could not be read."""
+        self.cut: set[str] = set()
+        """Directories that have more entries than are read."""
         self._entered: dict[str, Place] = {}
         self._found: dict[str, Node] = {}
         """What was looked at and was there."""
@@ -155,7 +53,7 @@ class Tree:
         return self._note("", os.fstat(self.descriptor))
 
     def close(self) -> None:
-        """Close every descriptor, and keep no more than the stamps."""
+        """Close every descriptor, and keep no more than the signatures."""
         for _, descriptor in self._entered.values():
             if descriptor is not None:
                 os.close(descriptor)
@@ -170,7 +68,7 @@ class Tree:
         Returns:
             the nodes from the home to the last component that is there, and a descriptor of the
             last directory, or None where the way ends before; a link ends it. The descriptor is
-            the tree's, and good until the next walk.
+            the interior's, and good until the next walk.
 
         Raises:
             Unreadable: it could not be told.
@@ -197,7 +95,7 @@ class Tree:
             return nodes, None
         below = open_directory(name, at=at) if kind in {"directory", None} else None
         # What it is instead is told by its own node, which is never opened.
-        status = _stat(name, at) if below is None else os.fstat(below)
+        status = stat_of(name, at=at) if below is None else os.fstat(below)
         told = None if status is None else self._note(path, status)
         place = (nodes if told is None else (*nodes, told)), below
         self._entered[path] = place
@@ -221,8 +119,10 @@ class Tree:
         try:
             with os.scandir(descriptor) as found:
                 entries = {entry.name: _kind(entry) for entry in islice(found, _MAX_ENTRIES)}
+                if next(found, None) is not None:
+                    self.cut.add(path)
         except OSError as error:
-            raise Unreadable(_said(error)) from error
+            raise Unreadable(said(error)) from error
         if len(entries) <= _MAX_LISTED:
             self._listed[path] = entries
         return entries
@@ -232,7 +132,7 @@ class Tree:
         listed = self._listed.get(directory)
         return None if listed is None else listed.get(name, _ABSENT)
 
-    def look(self, path: str, *, listed: bool = True) -> Node | None:
+    def node_at(self, path: str, *, listed: bool = True) -> Node | None:
         """Return the node of that path, link or not; None where there is none, or a link before it.
 
         Without `listed`, no listing is believed that has not got it: while a file is renamed over
@@ -249,7 +149,7 @@ class Tree:
             self._listed.pop(directory, None)
         if descriptor is None or self._listed_as(directory, name) == _ABSENT:
             return None
-        status = _stat(name, descriptor)
+        status = stat_of(name, at=descriptor)
         if status is not None:
             self._found[path] = self._note(path, status)
         return self._found.get(path)
@@ -259,7 +159,7 @@ class Tree:
 
         def age(path: str) -> tuple[int, str]:
             try:
-                found = self.look(path)
+                found = self.node_at(path)
             except Unreadable:
                 found = None
             return -found.mtime_ns if found else 0, path
@@ -277,7 +177,7 @@ class Tree:
         kind = self._listed_as(directory, name)
         if kind is not None:
             return kind == "file"
-        found = self.look(f"{directory}/{name}" if directory else name)
+        found = self.node_at(f"{directory}/{name}" if directory else name)
         return found is not None and found.kind == "file"
 
     def is_directory(self, path: str) -> bool:
@@ -288,7 +188,7 @@ class Tree:
         """
         return self.walk(path)[1] is not None
 
-    def unchanged(self, stamps: Mapping[str, Stamp]) -> bool:
+    def unchanged(self, signatures: Mapping[str, Signature]) -> bool:
         """Whether everything that was seen then is so now: one `stat` each, and nothing opened.
 
         A directory on the way that was replaced by a link changed its own parent, which is asked
@@ -296,8 +196,8 @@ class Tree:
         """
         home, ask = self.descriptor, os.stat
         try:
-            for path, before in stamps.items():
-                if stamp(ask(path or ".", dir_fd=home, follow_symlinks=False)) != before:
+            for path, before in signatures.items():
+                if signature(ask(path or ".", dir_fd=home, follow_symlinks=False)) != before:
                     return False
         except OSError:
             return False
@@ -305,7 +205,7 @@ class Tree:
 
     def _note(self, path: str, status: os.stat_result) -> Node:
         path = sys.intern(path)  # a class's homes are much alike: kept once for all
-        self.stamps.setdefault(path, stamp(status))
+        self.signatures.setdefault(path, signature(status))
         self.newest = max(self.newest, status.st_ctime_ns)
         return node(path, status)
 
@@ -321,11 +221,11 @@ def _kind(entry: os.DirEntry[str]) -> str:
         if entry.is_dir(follow_symlinks=False):
             return "directory"
         return "link" if entry.is_symlink() else "other"
-    except OSError:  # a file system of the student's own, closed to root: that name's trouble alone
+    except OSError:  # a file system that does not say: that name's trouble alone
         return "other"
 
 
-Stamp = bytes
+Signature = bytes
 """What of a `stat` differs when a file or a directory has changed.
 
 Packed, and with each path kept once: *measured*, 3,000 homes take 29 MB instead of 39. Mode, owners
@@ -336,24 +236,9 @@ _TIME = 2**64 - 1
 """A tmpfs takes a time of 2^63 seconds: in nanoseconds, its last 64 bits must do."""
 
 
-def stamp(status: os.stat_result) -> Stamp:
+def signature(status: os.stat_result) -> Signature:
     """Return it. The change time is there since all else can be set by the file's owner."""
     return _PACK(
         status.st_dev, status.st_ino, status.st_size,
         status.st_mtime_ns & _TIME, status.st_ctime_ns & _TIME,
     )  # fmt: skip
-
-
-def read(fd: int, limit: int) -> bytes:
-    """Return at most `limit` bytes of a regular file.
-
-    Raises:
-        Unreadable: I/O error.
-    """
-    try:
-        data = os.read(fd, limit)
-        while 0 < len(data) < limit and (more := os.read(fd, limit - len(data))):
-            data += more
-    except OSError as error:
-        raise Unreadable(f"{error.strerror}") from error
-    return data

@@ -1,0 +1,143 @@
+"""What belongs to a script: its project, its static files, its virtualenv, its owner's wishes."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from reconciler.model import Static, Virtualenv
+from tests.unit.classroom import School, only, school, seen
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["school"]
+
+SITE = "lib/python3.11/site-packages"
+
+
+def virtualenv(place: Path, version: str = "3.11") -> None:
+    """Make what of a virtualenv is looked at."""
+    (place / f"lib/python{version}/site-packages").mkdir(parents=True)
+    (place / "pyvenv.cfg").touch()
+
+
+@pytest.mark.parametrize(
+    ("script", "manage", "project"),
+    [
+        ("shop/shop/wsgi.py", "shop", "shop"),
+        ("shop/shop/wsgi.py", "shop/shop", "shop/shop"),
+        ("shop/shop/wsgi.py", None, "shop"),
+        ("shop/wsgi.py", None, "shop"),
+        ("shop/wsgi.py", "shop", "shop"),
+        ("shop/wsgi.py", "", ""),
+        ("a/b/c/wsgi.py", None, "a/b"),
+    ],
+)
+def test_a_project_is_where_manage_py_is(
+    school: School, script: str, manage: str | None, project: str
+) -> None:
+    """Else the package's parent for a script at depth two, and the package at depth one."""
+    home = school.student("alice")
+    school.script("alice", script)
+    if manage is not None:
+        (home / manage / "manage.py").touch()
+    (home / project / "static").mkdir()
+    school.own("alice")
+    patterns = '[homes]\nscripts = ["*/wsgi.py", "*/*/wsgi.py", "*/*/*/wsgi.py"]'
+    told = only(seen(school.observer(patterns), "alice"))
+    assert (project, script.rpartition("/")[0]) == (told.project, told.package)
+    place = f"{home}/{project}/static" if project else f"{home}/static"
+    assert told.static is not None
+    assert place == told.static.path
+
+
+def test_an_odd_name_on_the_way_has_no_static_directory(school: School) -> None:
+    """Apache's configuration would have to quote it."""
+    home = school.student("alice")
+    school.script("alice", "my shop/wsgi.py")
+    (home / "my shop/static").mkdir()
+    school.own("alice")
+    assert only(seen(school.observer(), "alice")).static is None
+
+
+@pytest.mark.parametrize(
+    ("places", "found"),
+    [
+        (["shop/.venv", "venv"], "shop/.venv"),
+        (["venv"], "venv"),
+        (["shop/env", "shop/virtualenv"], "shop/env"),
+        ([], None),
+    ],
+)
+def test_a_virtualenv_is_looked_for_beside_the_project_and_then_in_the_home(
+    school: School, places: list[str], found: str | None
+) -> None:
+    """By its usual names."""
+    home = school.student("alice")
+    school.script("alice", "shop/shop/wsgi.py")
+    for place in places:
+        virtualenv(home / place)
+    (home / "shop/venv").mkdir(exist_ok=True)  # no virtualenv: it has no pyvenv.cfg
+    school.own("alice")
+    path = found and f"{home}/{found}"
+    expected = path and Virtualenv(path, chosen=False, site_packages=f"{path}/{SITE}")
+    assert expected == only(seen(school.observer(), "alice")).virtualenv
+
+
+def test_one_for_another_python_is_told_where_there_is_no_other(school: School) -> None:
+    """The one that fits is taken before it."""
+    home = school.student("alice")
+    school.script("alice", "shop/shop/wsgi.py")
+    virtualenv(home / "shop/.venv", "3.8")
+    virtualenv(home / "shop/env", "3.9")
+    school.own("alice")
+    told = only(seen(school.observer(), "alice")).virtualenv
+    assert Virtualenv(f"{home}/shop/.venv", chosen=False, site_packages=None) == told
+    virtualenv(home / "venv")
+    school.own("alice")
+    told = only(seen(school.observer(), "alice")).virtualenv
+    assert Virtualenv(f"{home}/venv", False, f"{home}/venv/{SITE}") == told
+
+
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("whose", ["student", "administrator"])
+def test_a_virtualenv_that_somebody_names_is_the_only_one(
+    school: School, whose: str, *, there: bool
+) -> None:
+    """The student's is below the home, the administrator's anywhere; of a wish both are read."""
+    home = school.student("alice")
+    school.script("alice", "shop/shop/wsgi.py")
+    virtualenv(home / "venv")
+    place = home / "ve" if whose == "student" else school.top / "ve"
+    if there:
+        virtualenv(place)
+    (home / "assets").mkdir()
+    text = 'script = "shop/shop/wsgi.py"\nstatic = "assets"\n'
+    (home / ".slp.toml").write_text(text + 'virtualenv = "ve"\n' * (whose == "student"))
+    school.own("alice")
+    looker = school.observer(
+        f'[accounts.alice]\nvirtualenv = "{place}"' if whose == "administrator" else ""
+    )
+    told = only(seen(looker, "alice"))
+    assert Virtualenv(str(place), True, f"{place}/{SITE}" if there else None) == told.virtualenv
+    assert Static(f"{home}/assets", told.static and told.static.reachable) == told.static
+
+
+def test_a_wish_is_told_with_the_file_that_it_stands_in(school: School) -> None:
+    """Also one that cannot be followed: who owns the file decides whether that is said."""
+    home = school.student("alice")
+    (home / ".slp.toml").write_text('script = "wsgi.py"\n')
+    school.own("alice")
+    wishes = seen(school.observer(), "alice").wishes
+    assert ["", ".slp.toml"] == [node.path for node in wishes.nodes]
+    assert wishes.fault is not None
+    why = "script is to be in a directory below the home, such as mysite/mysite/wsgi.py"
+    assert (1, why) == (wishes.fault.line, wishes.fault.message)
+    (home / ".slp.toml").write_text('script = "shop/wsgi.py"\n')
+    wishes = seen(school.observer(), "alice").wishes
+    assert ["", ".slp.toml"] == [node.path for node in wishes.nodes]
+    assert ("shop/wsgi.py", None, None) == (wishes.script, wishes.static, wishes.fault)
+    assert os.stat(home / ".slp.toml").st_ino == wishes.nodes[1].inode
