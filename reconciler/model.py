@@ -160,6 +160,9 @@ class Account(Struct, frozen=True, gc=False):
     """The primary group as `WSGIDaemonProcess group=` takes it: a plain name, or `#gid`."""
     private_group: bool
     """The group is the account's own: nobody else has it, first or supplementary."""
+    groups: tuple[int, ...] = ()
+    """Supplementary groups as a login would have them, in order, without the primary one: whoever
+    has that anyway has the same rights, and most students then have none that differ."""
 
 
 class Home(Struct, frozen=True, gc=False):
@@ -169,13 +172,24 @@ class Home(Struct, frozen=True, gc=False):
     standing: Standing
     account: Account | None = None
     node: Node | None = None
-    """The home itself; None where there is no such entry."""
+    """The home itself; None where there is no such entry. What root's own link names; a student's
+    link is told as one."""
     trouble: str | None = None
     """Why the home could not be looked at."""
     scripts: tuple[Script, ...] = ()
     wishes: Wishes = NO_WISHES
     unseen: int = 0
-    """Directories that were not looked into, since the home has too many."""
+    """Directories that were not looked into, since the home has too many, and directories that were
+    not read to their end: a script may be there that nobody has seen."""
+    unwatched: int = 0
+    """Directories more than are watched: a change in those is seen only by the next resync."""
+    path: str | None = None
+    """Its real path, where a link of root's own leads to it; None: it is `<root>/<name>`. What is
+    published names this one: Apache compares the owners of a link and of what it leads to."""
+    is_accounts: bool = False
+    """The account's home by the database, however spelled, is this very directory."""
+    vacant: bool = False
+    """It belongs to root and holds nothing: so does the mount point of a home that is away."""
 
 
 class App(Struct, frozen=True, gc=False):

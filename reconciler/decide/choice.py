@@ -63,7 +63,7 @@ def choose(
     names_scripts: bool,
 ) -> Choice:
     """Return the choice. `python` and `names_scripts` are as in a verdict's `Context`."""
-    own, base = settings.of(account.name), f"{settings.homes.root}/{account.name}"
+    own, base = settings.of(account.name), base_of(home, settings)
     unfit = judge_wishes(home.wishes, account)
     if unfit is not None:
         home = _unfollowed(home, own)
@@ -84,8 +84,8 @@ def choose(
         fault = faults[path]
         if fault is not None and path != blamed:
             about_home.append(fault)
-    if scripts and home.unseen:
-        about_home.append(_over_watch_budget(home.unseen))
+    if scripts and home.unwatched:
+        about_home.append(_over_watch_budget(home.unwatched))
     if best is None:
         reason = faults[blamed] if blamed is not None else _unseen(home.unseen)
         return Choice(None, blamed, named, reason, tuple(about_home), (), faults)
@@ -94,6 +94,11 @@ def choose(
         app = _as_served(app, served, own)
     about_app = tuple(_app_warnings(best, base, settings, python))
     return Choice(app, best.path, named, None, tuple(about_home), about_app, faults)
+
+
+def base_of(home: Home, settings: Settings) -> str:
+    """Return the home's real path, which what is published names."""
+    return home.path or f"{settings.homes.root}/{home.name}"
 
 
 def _rank(script: Script, named: str | None, served: str | None) -> tuple[bool, bool, int, str]:
@@ -175,11 +180,11 @@ _HIDE = (
 """Into one that is not hidden would not do: what is right below it counts as well."""
 
 
-def _over_watch_budget(unseen: int) -> Rejection:
+def _over_watch_budget(unwatched: int) -> Rejection:
     """Return the warning of a home with more directories than are watched."""
     return reject(
         "over-budget",
-        why=f"the home has {unseen} directories more than are watched; a change in those is "
+        why=f"the home has {unwatched} directories more than are watched; a change in those is "
         "seen only by the next resync",
         advice=_HIDE,
     )

@@ -25,7 +25,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from reconciler.decide.choice import choose
+from reconciler.decide.choice import base_of, choose
 from reconciler.decide.judge import judge_home
 from reconciler.decide.rules import GONE, quoted, reject
 from reconciler.model import Account, App, Home, News, Rejection, Standing, State, Verdict
@@ -62,7 +62,7 @@ def judge(home: Home, context: Context) -> Verdict | None:
     reason = _account_fault(home, settings)
     if account is None or reason is not None:
         return _without(home, None, reason, context)
-    reason = _home_fault(home, account, settings)
+    reason = _home_fault(home, account, context)
     if reason is not None:
         # A stanza may stand for it although it has no app, unless its home is none.
         may_stand = home.trouble is not None or (home.node and home.node.kind == "directory")
@@ -80,7 +80,7 @@ def _account_fault(home: Home, settings: Settings) -> Rejection | None:
     min_uid = settings.homes.min_uid
     if account.uid < min_uid:
         return reject("system-account", name=home.name, uid=account.uid, min_uid=min_uid)
-    if account.home.rstrip("/") != path:
+    if not home.is_accounts and account.home.rstrip("/") != path:
         login = quoted(home.name)
         return reject("home-mismatch", path=path, name=home.name, login=login, actual=account.home)
     # Both: an administrator's looser pattern must not let a quote into a configuration.
@@ -97,13 +97,16 @@ def _account_fault(home: Home, settings: Settings) -> Rejection | None:
     return None
 
 
-def _home_fault(home: Home, account: Account, settings: Settings) -> Rejection | None:
+def _home_fault(home: Home, account: Account, context: Context) -> Rejection | None:
     """Return why nothing in the home is looked at."""
+    settings, path = context.settings, f"{context.settings.homes.root}/{home.name}"
     if not settings.of(home.name).enabled:
         return reject("disabled", name=home.name)
+    if home.vacant and context.served is not None:
+        why = "it belongs to root and is empty, as if its file system were not mounted"
+        return reject("unreadable", path=path, why=why)
     unsafe = judge_home(home.node, account) if home.node is not None else None
     if unsafe is None and home.trouble is not None:
-        path = f"{settings.homes.root}/{home.name}"
         return reject("unreadable", path=path, why=home.trouble)
     return unsafe
 
@@ -141,7 +144,7 @@ def _with_scripts(home: Home, account: Account, context: Context) -> Verdict:
         warnings=(*found.about_home, *found.about_app),
         others=found.others(found.path, found.path if found.app else found.named),
     )
-    now = served.within(f"{settings.homes.root}/{home.name}") if served is not None else None
+    now = served.within(base_of(home, settings)) if served is not None else None
     if served is None or (found.app is not None and found.path in (now, found.named)):
         return verdict
     # What was served has lost its place, by a fault of its own.
