@@ -44,10 +44,10 @@ class Choice(Struct, frozen=True):
     faults: Mapping[str, Rejection | None]
     """Of every script: why it cannot be the app, or None."""
 
-    def others(self, told: str | None, winner: str | None) -> tuple[tuple[str, Rejection], ...]:
+    def others(self, told: str | None) -> tuple[tuple[str, Rejection], ...]:
         """Return every script but the one told of elsewhere, each with its one reason."""
         return tuple(
-            (path, fault or _superseded(path, winner))
+            (path, fault or _superseded(path, told))
             for path, fault in sorted(self.faults.items())
             if path != told
         )
@@ -146,18 +146,16 @@ def _superseded(path: str, winner: str | None) -> Rejection:
 
 def _app(script: Script, account: Account, base: str) -> App:
     file, venv = script.file, script.virtualenv
-    assert file is not None, "an admitted script has a node"
-    if venv is not None and venv.site_packages is None:
-        venv = None
+    assert file is not None  # it is admitted
     return App(
         account=account.name,
         uid=account.uid,
         gid=account.gid,
         script=f"{base}/{script.path}",
-        project=f"{base}/{script.project}".rstrip("/"),
-        package=f"{base}/{script.package}".rstrip("/"),
+        project=f"{base}/{script.project}".rstrip("/"),  # which may be the home
+        package=f"{base}/{script.package}",
         static=script.static.path if script.static else None,
-        virtualenv=venv.path if venv else None,
+        virtualenv=venv.path if venv and venv.site_packages else None,
         site_packages=venv.site_packages if venv else None,
         identity=(file.inode, file.size, file.mtime_ns),
     )

@@ -112,6 +112,8 @@ def test_the_least_uid_and_a_slash_at_the_end_of_a_home_are_fine() -> None:
     least = replace(ALICE, uid=1000, home="/home/slp/alice/")
     told = verdict(Home("alice", Standing.FOUND, least, node("", uid=1000)))
     assert (State.EMPTY, least) == (told.state, told.account)
+    capital = replace(home(), name="aX", account=replace(ALICE, home="/home/slp/aX"))
+    assert verdict(capital).reason is None
 
 
 IN_THE_HOME = {
@@ -246,7 +248,9 @@ def test_what_is_served_has_everything_that_its_set_says() -> None:
         "site_packages": "/home/slp/alice/ve/lib/p",
         "identity": (8, 9, 10),
     } == msgspec.structs.asdict(told.app)
-    assert ("/django/shop", account, ()) == (told.url, told.account, told.warnings)
+    assert ("alice", "/django/shop", account, ()) == (
+        told.name, told.url, told.account, told.warnings
+    )  # fmt: skip
 
 
 def test_a_project_that_is_the_home_ends_without_a_slash() -> None:
@@ -255,6 +259,9 @@ def test_a_project_that_is_the_home_ends_without_a_slash() -> None:
     told = verdict(home(bare))
     assert told.app is not None
     assert "/home/slp/alice" == told.app.project
+    told = verdict(home(script("X")))
+    assert told.app is not None
+    assert "/home/slp/alice/X" == told.app.project
 
 
 def test_what_was_found_beside_a_script_and_does_not_serve_is_a_warning() -> None:
