@@ -35,7 +35,7 @@ class Choice(Struct, frozen=True):
     path: str | None
     """The app's script; where there is none, the one whose fault is the account's."""
     named: str | None
-    """The script that a setting names, if it is there."""
+    """Where there is an app: the script that a setting names, if it is there."""
     reason: Rejection | None
     """Why there is no app; None where there is one, or no script."""
     about_home: tuple[Rejection, ...]
@@ -88,7 +88,7 @@ def choose(
         about_home.append(_over_watch_budget(home.unwatched))
     if best is None:
         reason = faults[blamed] if blamed is not None else _unseen(home.unseen)
-        return Choice(None, blamed, named, reason, tuple(about_home), (), faults)
+        return Choice(None, blamed, None, reason, tuple(about_home), (), faults)
     app = _app(best, account, base)
     if unfit is not None and served is not None and served.script == app.script:
         app = _as_served(app, served, own)
