@@ -191,10 +191,6 @@ class Home(Struct, frozen=True, gc=False):
     vacant: bool = False
     """It belongs to root and holds nothing: so does the mount point of a home that is away."""
 
-    def place(self, root: str) -> str:
-        """Return its real path, where `root` is that of the homes."""
-        return self.path or f"{root}/{self.name}"
-
 
 class App(Struct, frozen=True, gc=False):
     """The one admitted script of an account, with all that its set will say.

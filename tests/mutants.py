@@ -42,6 +42,11 @@ TARGETS = ("decide", "observe", "schedule.py")
 LEFT_OUT = {
     "observe/jail.py": "runs in a process of its own, with another Python: its tests start that",
 }
+PARSING = {"observe/helper.py", "observe/interpreter.py", "observe/pipes.py", "observe/source.py"}
+"""What talks to the parser's process: its own tests, hundreds of texts for each Python that the
+machine has, are run for these alone."""
+MEASURES = "test_hostile_text_costs_little_and_the_next_home_nothing"
+"""It fails by itself beside mutants that take the processors."""
 COPIED = ("conf", "systemd", "Makefile", "README.md", "pyproject.toml", "reconciler", "tests")
 SURVIVED = {0: "survived", 5: "no test", 33: "no test"}
 """mutmut's exit statuses of a mutant that nothing failed for."""
@@ -113,6 +118,7 @@ def prepare(scratch: Path, files: list[str]) -> None:
         "also_copy": [name for name in COPIED if name not in {"reconciler", "tests"}],
         "pytest_add_cli_args": [
             "-p", "no:cacheprovider", "-p", "no:xdist", "-m", "not box", "--hypothesis-profile=ci",
+            "-k", f"not {MEASURES}",
         ],
         "pytest_add_cli_args_test_selection": covering(files),
         "timeout_multiplier": 5.0,
@@ -128,10 +134,11 @@ def covering(files: list[str]) -> list[str]:
     """Return the unit tests that name the packages of these files."""
     packages = {f"reconciler.{file.removesuffix('.py').partition('/')[0]}" for file in files}
     names = re.compile("|".join(rf"\b{re.escape(package)}\b" for package in packages))
+    left_out = ["*_random.py"] if PARSING & set(files) else ["*_random.py", "test_source*.py"]
     return [
         str(path.relative_to(ROOT))
         for path in sorted((ROOT / "tests" / "unit").glob("test_*.py"))
-        if not path.stem.endswith("_random") and names.search(path.read_text())
+        if not any(path.match(pattern) for pattern in left_out) and names.search(path.read_text())
     ]
 
 

@@ -35,7 +35,7 @@ class Choice(Struct, frozen=True):
     path: str | None
     """The app's script; where there is none, the one whose fault is the account's."""
     named: str | None
-    """The script that a setting names, if it is there."""
+    """Where there is an app: the script that a setting names, if it is there."""
     reason: Rejection | None
     """Why there is no app; None where there is one, or no script."""
     about_home: tuple[Rejection, ...]
@@ -44,10 +44,10 @@ class Choice(Struct, frozen=True):
     faults: Mapping[str, Rejection | None]
     """Of every script: why it cannot be the app, or None."""
 
-    def others(self, told: str | None, winner: str | None) -> tuple[tuple[str, Rejection], ...]:
+    def others(self, told: str | None) -> tuple[tuple[str, Rejection], ...]:
         """Return every script but the one told of elsewhere, each with its one reason."""
         return tuple(
-            (path, fault or _superseded(path, winner))
+            (path, fault or _superseded(path, told))
             for path, fault in sorted(self.faults.items())
             if path != told
         )
@@ -63,7 +63,7 @@ def choose(
     names_scripts: bool,
 ) -> Choice:
     """Return the choice. `python` and `names_scripts` are as in a verdict's `Context`."""
-    own, base = settings.of(account.name), home.place(settings.homes.root)
+    own, base = settings.of(account.name), base_of(home, settings)
     unfit = judge_wishes(home.wishes, account)
     if unfit is not None:
         home = _unfollowed(home, own)
@@ -88,12 +88,17 @@ def choose(
         about_home.append(_over_watch_budget(home.unwatched))
     if best is None:
         reason = faults[blamed] if blamed is not None else _unseen(home.unseen)
-        return Choice(None, blamed, named, reason, tuple(about_home), (), faults)
+        return Choice(None, blamed, None, reason, tuple(about_home), (), faults)
     app = _app(best, account, base)
     if unfit is not None and served is not None and served.script == app.script:
         app = _as_served(app, served, own)
     about_app = tuple(_app_warnings(best, base, settings, python))
     return Choice(app, best.path, named, None, tuple(about_home), about_app, faults)
+
+
+def base_of(home: Home, settings: Settings) -> str:
+    """Return the home's real path, which what is published names."""
+    return home.path or f"{settings.homes.root}/{home.name}"
 
 
 def _rank(script: Script, named: str | None, served: str | None) -> tuple[bool, bool, int, str]:
@@ -141,18 +146,16 @@ def _superseded(path: str, winner: str | None) -> Rejection:
 
 def _app(script: Script, account: Account, base: str) -> App:
     file, venv = script.file, script.virtualenv
-    assert file is not None, "an admitted script has a node"
-    if venv is not None and venv.site_packages is None:
-        venv = None
+    assert file is not None  # it is admitted
     return App(
         account=account.name,
         uid=account.uid,
         gid=account.gid,
         script=f"{base}/{script.path}",
-        project=f"{base}/{script.project}".rstrip("/"),
-        package=f"{base}/{script.package}".rstrip("/"),
+        project=f"{base}/{script.project}".rstrip("/"),  # which may be the home
+        package=f"{base}/{script.package}",
         static=script.static.path if script.static else None,
-        virtualenv=venv.path if venv else None,
+        virtualenv=venv.path if venv and venv.site_packages else None,
         site_packages=venv.site_packages if venv else None,
         identity=(file.inode, file.size, file.mtime_ns),
     )

@@ -25,7 +25,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from reconciler.decide.choice import choose
+from reconciler.decide.choice import base_of, choose
 from reconciler.decide.judge import judge_home
 from reconciler.decide.rules import GONE, quoted, reject
 from reconciler.model import Account, App, Home, News, Rejection, Standing, State, Verdict
@@ -54,14 +54,16 @@ class Context(Struct, frozen=True):
 
 def judge(home: Home, context: Context) -> Verdict | None:
     """Return the verdict, or None for a name that is no account and has no home."""
-    settings, account = context.settings, home.account
+    account = home.account
     if home.node is None and home.trouble is None and home.standing is not Standing.UNKNOWN:
         # "Gone" is news of the soft kind: a home is moved aside while it is restored.
-        kept = _without(home, account, None, context)
+        url = context.settings.url(home.name)
+        kept = _bridged(Verdict(home.name, State.EMPTY, account, url), News.SOFT, context)
         return kept if account is not None and kept.keep else None
-    reason = _account_fault(home, settings)
-    if account is None or reason is not None:
+    reason = _account_fault(home, context.settings)
+    if reason is not None:
         return _without(home, None, reason, context)
+    assert account is not None  # that would be a reason
     reason = _home_fault(home, account, context)
     if reason is not None:
         # A stanza may stand for it although it has no app, unless its home is none.
@@ -111,16 +113,12 @@ def _home_fault(home: Home, account: Account, context: Context) -> Rejection | N
     return unsafe
 
 
-def _without(
-    home: Home, account: Account | None, reason: Rejection | None, context: Context
-) -> Verdict:
+def _without(home: Home, account: Account | None, reason: Rejection, context: Context) -> Verdict:
     """The verdict where the account as a whole stands in the way; `account` may be in a stanza."""
-    others = tuple((script.path, reason) for script in home.scripts) if reason else ()
-    news = reason.news if reason else News.SOFT
-    state = State.REJECTED if reason else State.EMPTY
+    others = tuple((script.path, reason) for script in home.scripts)
     url = context.settings.url(home.name)
-    verdict = Verdict(home.name, state, account, url, reason=reason, others=others)
-    return _bridged(verdict, news, context)
+    verdict = Verdict(home.name, State.REJECTED, account, url, reason=reason, others=others)
+    return _bridged(verdict, reason.news, context)
 
 
 def _with_scripts(home: Home, account: Account, context: Context) -> Verdict:
@@ -142,15 +140,15 @@ def _with_scripts(home: Home, account: Account, context: Context) -> Verdict:
         app=found.app,
         reason=found.reason,
         warnings=(*found.about_home, *found.about_app),
-        others=found.others(found.path, found.path if found.app else found.named),
+        others=found.others(found.path),
     )
-    now = served.within(home.place(settings.homes.root)) if served is not None else None
+    now = served.within(base_of(home, settings)) if served is not None else None
     if served is None or (found.app is not None and found.path in (now, found.named)):
         return verdict
     # What was served has lost its place, by a fault of its own.
     reason = (found.faults.get(now) if now is not None else None) or _gone(served, now)
     warnings = tuple(warning for warning in found.about_home if warning != reason)
-    others = found.others(now, now)
+    others = found.others(now)
     return _bridged(verdict, reason.news, context, reason=reason, warnings=warnings, others=others)
 
 

@@ -94,6 +94,8 @@ def test_no_third_counts_while_the_one_named_exists() -> None:
     assert kept.reason is not None
     assert "~/one/one/wsgi.py, line 3" in kept.reason.message
     assert () == kept.warnings
+    assert ["three/three/wsgi.py", TWO] == [path for path, _ in kept.others]
+    assert "and ~/one/one/wsgi.py is it" in kept.others[0][1].message
 
 
 @pytest.mark.parametrize("setting", ["wish", "account"])
@@ -121,6 +123,15 @@ def test_alone_one_that_is_not_there_is_the_reason() -> None:
     told = verdict(home(gone(TWO), wishes=NAMES_TWO))
     assert told.reason is not None
     assert (State.REJECTED, "not-regular", ()) == (told.state, told.reason.code, told.warnings)
+
+
+def test_of_two_that_cannot_be_the_one_that_is_there_is_the_reason() -> None:
+    """However old it is; the one that is missing is a warning beside it."""
+    old = script("zz", source=BROKEN, mtime=1)
+    told = verdict(home(gone(TWO), old, wishes=NAMES_TWO))
+    assert told.reason is not None
+    assert ("syntax-error", ["not-regular"]) == (told.reason.code, codes(told))
+    assert [TWO] == [path for path, _ in told.others]
 
 
 def test_a_wish_for_what_is_served_does_not_take_its_grace_away() -> None:

@@ -197,7 +197,10 @@ def test_a_home_that_was_not_looked_through_is_over_budget_and_not_empty(
     told = verdict(home(unseen=1234), context(served, now=102, soft_since=100))
     assert told.reason is not None
     assert (State.REJECTED, "over-budget") == (told.state, told.reason.code)
-    assert "1234 directories of the home were not looked into" in told.reason.message
+    assert (
+        "no script was found, but 1234 directories of the home were not looked into, since it has "
+        "too many"
+    ) == told.reason.message
     assert "hidden" in told.reason.fix
     assert News.SOFT is told.reason.news, "the brake counts it as it does one that is gone"
     assert () == told.warnings
@@ -206,9 +209,17 @@ def test_a_home_that_was_not_looked_through_is_over_budget_and_not_empty(
 
 def test_a_home_with_a_script_and_more_directories_than_are_watched_is_warned() -> None:
     """It is served; what changes in the others is seen late."""
-    told = verdict(home(script("one"), unseen=7), context())
+    told = verdict(home(script("one"), unwatched=7), context())
     assert (State.SERVED, ["over-budget"]) == (told.state, [why.code for why in told.warnings])
-    assert "7 directories more than are watched" in told.warnings[0].message
+    assert (
+        "over-budget",
+        "the home has 7 directories more than are watched; a change in those is seen only by the "
+        "next resync",
+        "move directories that hold no project into a hidden one, such as ~/.other: it is left "
+        "alone",
+    ) == (told.warnings[0].code, told.warnings[0].message, told.warnings[0].fix)
+    assert () == verdict(home(script("one"), unseen=7), context()).warnings
+    assert () == verdict(home(unwatched=7), context()).warnings, "nothing changes in an empty one"
 
 
 def test_what_was_published_below_another_root_is_gone_from_this_one() -> None:

@@ -112,6 +112,8 @@ def test_the_least_uid_and_a_slash_at_the_end_of_a_home_are_fine() -> None:
     least = replace(ALICE, uid=1000, home="/home/slp/alice/")
     told = verdict(Home("alice", Standing.FOUND, least, node("", uid=1000)))
     assert (State.EMPTY, least) == (told.state, told.account)
+    capital = replace(home(), name="aX", account=replace(ALICE, home="/home/slp/aX"))
+    assert verdict(capital).reason is None
 
 
 IN_THE_HOME = {
@@ -246,7 +248,9 @@ def test_what_is_served_has_everything_that_its_set_says() -> None:
         "site_packages": "/home/slp/alice/ve/lib/p",
         "identity": (8, 9, 10),
     } == msgspec.structs.asdict(told.app)
-    assert ("/django/shop", account, ()) == (told.url, told.account, told.warnings)
+    assert ("alice", "/django/shop", account, ()) == (
+        told.name, told.url, told.account, told.warnings
+    )  # fmt: skip
 
 
 def test_a_project_that_is_the_home_ends_without_a_slash() -> None:
@@ -255,6 +259,9 @@ def test_a_project_that_is_the_home_ends_without_a_slash() -> None:
     told = verdict(home(bare))
     assert told.app is not None
     assert "/home/slp/alice" == told.app.project
+    told = verdict(home(script("X")))
+    assert told.app is not None
+    assert "/home/slp/alice/X" == told.app.project
 
 
 def test_what_was_found_beside_a_script_and_does_not_serve_is_a_warning() -> None:
@@ -335,3 +342,35 @@ def test_what_went_is_named_with_where_to_put_it_back() -> None:
     ) == words(told.reason)
     assert [("two/two/wsgi.py", "superseded")] == [(p, why.code) for p, why in told.others]
     assert "and ~/one/one/wsgi.py is it" in told.others[0][1].message
+
+
+def test_a_home_that_roots_own_link_leads_to_is_published_by_its_real_path() -> None:
+    """Apache compares the owners of a link and of what it leads to."""
+    static = Static("/srv/alice/one/static", False)
+    away = home(replace(script("one"), static=static), path="/srv/alice")
+    told = verdict(away)
+    assert told.app is not None
+    assert ("/srv/alice/one/one/wsgi.py", "/srv/alice/one") == (told.app.script, told.app.project)
+    assert "~/one/static" in told.warnings[0].message
+    again = verdict(away, served=told.app)
+    assert (told.app, None) == (again.app, again.reason)
+
+
+def test_a_home_that_is_the_accounts_by_another_spelling_is_no_mismatch() -> None:
+    """What counts is that it is the same directory."""
+    other = replace(ALICE, home="/home/../home/slp/alice")
+    assert State.SERVED is verdict(home(script("one"), account=other, is_accounts=True)).state
+    told = verdict(home(script("one"), account=other))
+    assert "home-mismatch" == words(told.reason)[0]
+
+
+def test_a_home_that_is_an_empty_mount_point_keeps_its_app() -> None:
+    """Root's and empty: its file system is away. Where nothing is served, that is a wrong owner."""
+    vacant = home(node=node("", uid=0), vacant=True)
+    told = verdict(vacant, served=SERVED, now=9e9)
+    assert (State.SERVED, SERVED, True) == (told.state, told.app, told.keep)
+    assert (
+        "/home/slp/alice could not be looked at: it belongs to root and is empty, as if its file "
+        "system were not mounted; what was published stays"
+    ) == words(told.reason)[1]
+    assert "wrong-owner" == words(verdict(vacant).reason)[0]

@@ -61,6 +61,8 @@ def test_the_tests_of_a_file_name_its_package() -> None:
     found = covering(["decide/plan.py"])
     assert "tests/unit/test_plan.py" in found
     assert {"tests/unit/test_decide_random.py", "tests/unit/test_settings.py"}.isdisjoint(found)
+    assert "tests/unit/test_source.py" in covering(["observe/source.py"])
+    assert "tests/unit/test_source.py" not in covering(["observe/candidates.py"])
 
 
 def test_each_reason_is_a_sentence_for_a_file_that_is_there() -> None:
