@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from reconciler.clock import Clock
 from reconciler.publish.apache import Answer, Asked, Server, TestUnavailableError
 from reconciler.publish.command import CommandError
-from reconciler.publish.configuration import BLANK_DIGEST, Stanza
+from reconciler.publish.configuration import BLANK_DIGEST
 from reconciler.publish.generations import Generations
 from reconciler.publish.notes import ServerFile
 from reconciler.publish.outcome import Ended, Ending, Run
@@ -159,7 +159,7 @@ class Serving:
             number = None
         else:
             now = self._resolved(good.stanzas)
-            same = {n for n, s in good.stanzas.items() if n in now and _ids(s) in {None, now[n]}}
+            same = {n for n, s in good.stanzas.items() if n in now and s.ids in {None, now[n]}}
             if len(same) < len(good.stanzas):
                 verified = number == self._file.read().verified
                 number = self._generations.create(good.only(same))
@@ -190,9 +190,3 @@ class Serving:
         found = self._generations.read(number)
         canary = self._server.canary(BLANK_DIGEST)
         return Asked(digest, found is not None and any(canary in text for text in found.head))
-
-
-def _ids(stanza: Stanza) -> Ids | None:
-    """Return what an account's uid and gid were when its stanza was written, where that says it."""
-    ids: Ids | None = getattr(stanza, "ids", None)
-    return ids

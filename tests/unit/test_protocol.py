@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.publish.configuration import Stanza
 from reconciler.publish.lock import LockTimeoutError
 from reconciler.publish.notes import Quarantine
 from reconciler.publish.outcome import Ending
@@ -610,7 +609,6 @@ def test_what_was_put_back_without_the_dead_is_what_is_gone_back_to(side: Side) 
     assert 3 == side.publisher.notes.verified
 
 
-@pytest.mark.skipif(not hasattr(Stanza, "ids"), reason="a stanza does not say yet whose ids it has")
 def test_who_was_made_anew_with_other_ids_is_not_put_back(side: Side) -> None:
     """The daemon that the last good one declares would run as whoever has that uid now."""
     side.publish(configuration("alice", "bob", ids=(1, 1)))

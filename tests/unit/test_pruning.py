@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from reconciler.observe.interior import Interior
 from reconciler.observe.candidates import find
+from reconciler.observe.interior import Interior
 from reconciler.pruning import looked_into
 from reconciler.watch import Wake
 from tests.unit.test_watch_support import PATTERNS, listening, script, watched
@@ -98,6 +98,6 @@ def _make(home: Path, files: list[tuple[str, str]]) -> None:
 def _found(home: Path) -> list[str]:
     tree = Interior(os.open(home, os.O_RDONLY | os.O_DIRECTORY))
     try:
-        return find(tree, PATTERNS)[0]
+        return find(tree, PATTERNS).paths
     finally:
         tree.close()
