@@ -223,7 +223,7 @@ def test_rules_and_sections_that_are_cited_exist() -> None:
 
 def test_the_table_of_the_state_has_every_file_that_the_program_has_there() -> None:
     """And none that it never names."""
-    directory = r"(?:\bstate|\._state|state\.directory)\}/([\w-]+(?:\.[\w-]+)*)"
+    directory = r'(?:\bstate|\._state|state\.directory)(?:\}/|, ")([\w-]+(?:\.[\w-]+)*)'
     made = {name for source in SOURCES.values() for name in re.findall(directory, source)}
     table = list(rows(TEXTS["docs/state.md"]))[1:]
     paths = [span for cells in table for span in spans(cells[0].partition(" with ")[0])]
