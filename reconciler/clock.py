@@ -26,9 +26,13 @@ class Clock:
         """Return which boot that is; "" where that is not told, as under `ProcSubset=pid`."""
         return _boot()
 
-    def knows(self, boot: str) -> bool:
-        """Whether times that were noted under `boot` may be this boot's."""
-        return boot in {self.boot(), ""} or not self.boot()
+    def knows(self, at: float, boot: str) -> bool:
+        """Whether a time that was noted under `boot` is one of this boot's, and past.
+
+        Where a boot has no id, a time counts if it can be this one's.
+        """
+        same = boot in {self.boot(), ""} or not self.boot()
+        return same and at <= self.now()
 
     def wall(self) -> str:
         """Return the time as people read it: ISO 8601, UTC, whole seconds."""

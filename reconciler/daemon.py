@@ -263,8 +263,8 @@ class Daemon:
             summary = self._life.passes.write_status()
             schedule.wrote(took=clock.now() - started, now=clock.now())
             self._supervisor.tell(STATUS=summary)
-        except OSError as error:
-            self._log.error("status.failed", message=f"{error.strerror}: {error.filename}")
+        except (OSError, LockTimeoutError) as error:
+            self._log.error("status.failed", message=str(error))
             schedule.write_failed(clock.now())
 
     def _beat(self) -> None:

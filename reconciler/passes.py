@@ -476,14 +476,15 @@ class Passes:
         """Write `status.json` and the overview; return them in one line.
 
         Raises:
-            OSError: the state directory cannot be written.
+            OSError, LockTimeoutError: as for `look`.
         """
         told = {case.name: case.told for case in self._cases if case.told is not None}
         now = self._clock.wall()
         whole = status.whole(told, self.generations.current(), self.waits, now)
-        self._notices.write_status(status.encode(whole))
-        if self.settings.pages.dashboard:
-            self._notices.write_dashboard(pages.dashboard(whole))
+        with self._lock.hold():  # or a pass beside us would tidy away what is being written
+            self._notices.write_status(status.encode(whole))
+            if self.settings.pages.dashboard:
+                self._notices.write_dashboard(pages.dashboard(whole))
         return status.summary(whole)
 
 

@@ -55,8 +55,11 @@ class AccountNotes:
     def refresh(self) -> None:
         """Read the file again if another process wrote it."""
         self._file = self._disk.read()
-        if not self._clock.knows(self._file.boot):  # times of another boot say nothing now
-            self._file.withdrawals = []
+        self._file.withdrawals = [  # times of another boot say nothing now
+            (at, name)
+            for at, name in self._file.withdrawals
+            if self._clock.knows(at, self._file.boot)
+        ]
         self._file.boot = self._clock.boot() or self._file.boot
 
     def save(self) -> None:

@@ -113,7 +113,8 @@ class ServerFile:
     def read(self) -> ServerNotes:
         """Return the notes; what was noted under another boot has lost its time."""
         notes = self._file.read()
-        if notes.reloaded_at is None or self._clock.knows(notes.boot):
+        at = notes.reloaded_at
+        if at is None or self._clock.knows(at, notes.boot):
             return notes
         return msgspec.structs.replace(notes, reloaded_at=None)
 
