@@ -68,6 +68,7 @@ def test_since_is_what_people_read(machine: Machine) -> None:
     """The state's beginning by the wall, kept while state and script are the same."""
     machine.once()
     since = machine.entry(CLASS[0])["since"]
+    machine.later(86400)
     withdraw(machine, 1)
     assert since == machine.entry(CLASS[0])["since"]
     assert since.endswith("Z")

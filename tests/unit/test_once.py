@@ -28,6 +28,21 @@ def test_a_pass_publishes_whoever_has_an_app(machine: Machine) -> None:
     assert (1, 1, 1) == (machine.generation, machine.apache.reloads, machine.apache.tests)
 
 
+def test_what_apache_is_led_to_is_for_all_to_read(machine: Machine) -> None:
+    """Apache's own user and the students' daemons reach it, whichever part of us made it first."""
+    machine.notify.beat_every = 0.05
+    machine.student("alice")
+    machine.student("bob", project=None)
+    with machine.daemon():
+        machine.until(lambda: machine.notify.count("WATCHDOG"))
+    places = {path for path in machine.apache.names if path.exists()}
+    assert {"app.wsgi", "pages", ".marker"} <= {path.name for path in places}
+    for path in places:
+        assert path.stat().st_mode & 0o004, path
+        for above in path.relative_to(machine.state).parents:
+            assert (machine.state / above).stat().st_mode & 0o001, above
+
+
 def test_equal_inputs_change_nothing(machine: Machine) -> None:
     """The second pass of an unchanged machine makes no set, no generation and no reload."""
     machine.students("alice", "bob")

@@ -86,11 +86,18 @@ def test_adopting_never_goes_over_what_was_rendered(machine: Machine) -> None:
     machine.student("alice")
     machine.configure(timing={"resync": 0.2})
     with machine.daemon():
-        machine.until(lambda: "threads=3" in machine.text())
+        machine.until(lambda: "threads=3" in options(machine.apache.read, "alice"))
+        passes = machine.log.passes
+        machine.until(lambda: machine.log.passes > passes + 2)  # nothing is left to do for her
         other = machine.settings_with(daemons={"options": {"threads": 5}})
         assert Exit.CONVERGED == machine.once(other)
-        machine.until(lambda: "threads=3" in machine.text())
-        machine.until(lambda: "threads=3" in machine.apache.read)
+        machine.until(lambda: "threads=3" in options(machine.text(), "alice"))
+        machine.until(lambda: "threads=3" in options(machine.apache.read, "alice"))
+
+
+def options(text: str, name: str) -> list[str]:
+    """Return the options of an account's daemon."""
+    return next(line.split() for line in text.splitlines() if f"slp-{name} " in line)
 
 
 def test_accounts_made_anew_with_each_others_uid_are_another_configuration(
