@@ -95,7 +95,7 @@ def test_a_sign_of_life_that_cannot_be_written_is_told(machine: Machine) -> None
         where = next(machine.state.rglob("beat")).parent
         where.rename(machine.home / "aside")
         where.touch()
-        machine.until(lambda: machine.log.of("canary.failed"))
+        machine.until(lambda: machine.log.of("alive.failed"))
         machine.student("alice")
         machine.until(lambda: machine.serves("alice"))
 
@@ -199,7 +199,6 @@ def test_a_template_set_that_is_not_usable_leaves_the_old_one(machine: Machine) 
         machine.until(lambda: machine.serves("alice"))
 
 
-@pytest.mark.xfail(strict=True, reason="of two lives, halves are left when a beginning raises")
 @pytest.mark.parametrize(
     "error",
     [OSError(errno.EMFILE, os.strerror(errno.EMFILE)), RuntimeError("can't start new thread")],

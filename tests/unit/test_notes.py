@@ -35,10 +35,10 @@ def test_the_same_again_is_not_written(tmp_path: Path) -> None:
 
 def test_another_boot_forgets_times_and_nothing_else(tmp_path: Path) -> None:
     """A clock that began anew says nothing about the one before; durations and facts stay."""
-    ServerFile(str(tmp_path), SetClock(boot="one")).note(reloaded_at=5e8, stall=2.0, verified=7)
+    ServerFile(str(tmp_path), SetClock(boot="one")).note(reloaded_at=5.0, stall=2.0, verified=7)
     same = ServerFile(str(tmp_path), SetClock(boot="one")).read()
     other = ServerFile(str(tmp_path), SetClock(boot="two"))
-    assert 5e8 == same.reloaded_at
+    assert 5.0 == same.reloaded_at
     assert (None, 2.0, 7) == (other.read().reloaded_at, other.read().stall, other.read().verified)
     other.note(reloaded_at=10.0)
     assert 10.0 == other.read().reloaded_at
