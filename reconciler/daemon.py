@@ -278,10 +278,13 @@ class Daemon:
 
         Whoever is ordered after us finds what is published up to date. Where it cannot be done, as
         with homes that do not answer or a stopped Apache, to have tried is all that can be waited
-        for: it is tried again, and a start that fails would mend nothing.
+        for: it is tried again, and a start that fails would mend nothing. Nor is a reload waited for
+        that may not come yet, as after a crash.
         """
-        is_quiet = not self._life.schedule.is_configuring
-        if self._is_ready or not self._has_looked or not (is_quiet or self._has_configured):
+        if self._is_ready or not self._has_looked:
+            return
+        is_configuring = self._life.schedule.is_configuring(self._outside.clock.now())
+        if is_configuring and not self._has_configured:
             return
         self._is_ready = True
         self._write_status()

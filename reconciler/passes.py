@@ -345,7 +345,7 @@ class Passes:
         """Write what the account's URL says."""
         verdict = self._cases.settled(case)
         if verdict is not None and verdict.account is not None:
-            page = pages.account(verdict, self.settings)
+            page = pages.account(case.shown(verdict), self.settings)
             case.page = self._notices.show(case.name, page, case.page)
 
     def _tell(self, case: Case, now: str) -> status.Update:

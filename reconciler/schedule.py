@@ -204,11 +204,10 @@ class Schedule:
 
     # ---- configuring ---------------------------------------------------------------------------
 
-    @property
-    def is_configuring(self) -> bool:
-        """Whether a configuration is under way, or is to come."""
+    def is_configuring(self, now: float) -> bool:
+        """Whether a configuration is under way, or is to come without waiting for its turn."""
         row = self._tasks[Task.CONFIGURE]
-        return row.floor == inf or row.asked < inf
+        return row.floor == inf or (row.asked < inf and row.floor <= now)
 
     def wanted(self, now: float) -> None:
         """A configuration is to be published: soon, together with what else comes."""

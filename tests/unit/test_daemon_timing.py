@@ -109,7 +109,7 @@ def test_the_spacing_of_reloads_survives_a_crash(machine: Machine) -> None:
         machine.until(lambda: 1 == machine.apache.reloads)
     for name in ("alice", "bob"):
         machine.student(name)
-        with machine.daemon(ready=False):
+        with machine.daemon():  # which is ready all the same: a start waits for no turn
             machine.until(lambda n=name: machine.app(n))
             machine.stays(lambda: 1 == machine.apache.reloads)
 

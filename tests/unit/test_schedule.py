@@ -233,19 +233,20 @@ def test_wishes_for_a_configuration_are_one() -> None:
 def test_one_configuration_at_a_time() -> None:
     """A wish that comes meanwhile waits for the end of the one under way, and is not lost."""
     schedule = settled()
-    assert not schedule.is_configuring
+    assert not schedule.is_configuring(9.0)
     schedule.wanted(10.0)
-    assert schedule.is_configuring
+    assert schedule.is_configuring(10.0)
     schedule.take(10.05)
-    assert schedule.is_configuring
+    assert schedule.is_configuring(10.05)
     schedule.wanted(10.1)
     assert set() == schedule.take(20.0).tasks
     assert 60.0 == schedule.next()
-    schedule.configured(converged=True, not_before=-inf, now=20.0)
-    assert schedule.is_configuring
-    assert {Task.CONFIGURE} == schedule.take(20.0).tasks
-    schedule.configured(converged=True, not_before=-inf, now=21.0)
-    assert not schedule.is_configuring
+    schedule.configured(converged=True, not_before=22.0, now=20.0)
+    assert not schedule.is_configuring(21.9), "it waits for its turn"
+    assert schedule.is_configuring(22.0)
+    assert {Task.CONFIGURE} == schedule.take(22.0).tasks
+    schedule.configured(converged=True, not_before=-inf, now=23.0)
+    assert not schedule.is_configuring(23.0)
 
 
 def test_a_new_wish_never_jumps_the_spacing() -> None:

@@ -20,6 +20,7 @@ import msgspec
 from reconciler import once
 from reconciler.daemon import Daemon
 from reconciler.observe.accounts import Accounts
+from reconciler.observe.identity import become
 from reconciler.outside import Outside
 from reconciler.settings import Settings, load
 from tests.lab.waiting import wait_for
@@ -30,6 +31,7 @@ from tests.unit.machine.school import ROOT, School
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from reconciler.model import Account
     from reconciler.once import Exit
 
 LOCKS = ("lock", "looks.lock")
@@ -99,7 +101,10 @@ class Machine(School):
     @property
     def outside(self) -> Outside:
         """The seam, with what stands here in place of the machine's own."""
-        return Outside(accounts=self._accounts, clock=self.clock, notify=self.notify)
+        as_student = become if ROOT else _stay
+        return Outside(
+            accounts=self._accounts, as_student=as_student, clock=self.clock, notify=self.notify
+        )
 
     def _accounts(self) -> Accounts:
         if self.accounts_raise is not None:
@@ -292,6 +297,11 @@ class Running:
         if self.error is not None:
             raise self.error
         return self.status
+
+
+def _stay(account: Account | None) -> None:
+    """Become nobody else: without root, every student is us."""
+    del account
 
 
 _TIME = time.time
