@@ -21,7 +21,8 @@ class Teller:
 
     def look(self, found: Look, passes: Passes) -> None:
         """Log what steps 1 to 4 did; nothing where they did nothing, unless it was the first."""
-        for change in found.done:
+        done = [change for change in found.plan.changes if change.account not in found.failed]
+        for change in done:
             self._emit(
                 events.of_change(
                     change.event,
@@ -40,8 +41,10 @@ class Teller:
         self._last("withdrawal.held", passes.held)
         self._last("templates.broken", passes.fault)
         self._last("generation.blocked", passes.blocked)
-        tell = self._log.info if found.has_news or not self._has_told else self._log.debug
-        tell("pass.done", took_ms=round(found.took_ms, 1), changes=len(found.done))
+        news = found.plan.has_changes or found.wanted is not None or not self._has_told
+        news |= any(update.has_new_reason for update in found.updates)
+        tell = self._log.info if news else self._log.debug
+        tell("pass.done", took_ms=round(found.took_ms, 1), changes=len(done))
         self._has_told = True
 
     def outcome(self, ended: Outcome | Exception) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Set
 from dataclasses import dataclass
+from typing import TypeVar
 
 from msgspec.structs import replace
 
@@ -20,8 +21,8 @@ from reconciler.decide.roster import Candidate, Census, Roster
 from reconciler.model import App, Standing, State, Verdict
 from reconciler.observe.sighting import Seen
 from reconciler.publish.configuration import Stanza
-from reconciler.publish.phrase import Phrase
 from reconciler.publish.sets import Live
+from reconciler.publish.wording import Phrase
 from reconciler.report.status import AccountStatus
 from reconciler.settings import Settings
 
@@ -37,10 +38,10 @@ class Case:
     """decide: what the verdict was made from: the same facts have the same verdict."""
     verdict: Verdict | None = None
     """decide: by the account's own facts alone; None: it is no account, and has no home."""
+    held: bool = False
+    """decide, in the plan: its withdrawal waits."""
     phrase: Phrase | None = None
     """publish: its text in the configuration."""
-    quarantine: str | None = None
-    """publish: why Apache refuses this very text."""
     place: int | None = None
     """publish: its place in the queue for daemons."""
     live: Live | None = None
@@ -49,8 +50,6 @@ class Case:
     """publish: the digest of its page; None: there is none, as far as is known."""
     trouble: str | None = None
     """publish: why the last change of its link could not be made."""
-    held: bool = False
-    """decide, in the plan: its withdrawal waits."""
     told: AccountStatus | None = None
     """report: its entry of the status, from which the log's news are told."""
 
@@ -59,11 +58,10 @@ class Case:
         """What is published."""
         return None if self.live is None else self.live.app
 
-    def shown(self, verdict: Verdict) -> Verdict:
-        """Return the verdict as people are told of it: with what other columns add."""
-        if not self.held or self.app is None:
-            return verdict
-        return replace(verdict, state=State.SERVED, app=self.app, keep=True)
+    @property
+    def stanza(self) -> Stanza | None:
+        """Its text, which may have to wait."""
+        return None if self.phrase is None else self.phrase.stanza
 
     @property
     def recheck_at(self) -> float | None:
@@ -78,8 +76,22 @@ class Case:
     @property
     def is_unnamed(self) -> bool:
         """Whether the account database may not name it just now, though a stanza stands for it."""
-        standing = None if self.seen is None else self.seen.home.standing
-        return self.held or standing is Standing.UNKNOWN
+        unknown = self.seen is not None and self.seen.home.standing is Standing.UNKNOWN
+        return self.held or unknown
+
+    @property
+    def is_unsettled(self) -> bool:
+        """Whether something is left to do, or may be told at another look."""
+        if self.is_unnamed or self.trouble is not None or self.verdict is None:
+            return self.verdict is not None or self.live is not None
+        lacks_page = self.is_listed and self.live is None and self.page is None
+        return lacks_page or self.verdict.is_unknown
+
+    def shown(self, verdict: Verdict) -> Verdict:
+        """Return the verdict as people are told of it: with what other columns add."""
+        if not self.held or self.app is None:
+            return verdict
+        return replace(verdict, state=State.SERVED, app=self.app, keep=True)
 
 
 class Cases:
@@ -101,9 +113,6 @@ class Cases:
     def __iter__(self) -> Iterator[Case]:
         return iter(self._rows.values())
 
-    def __contains__(self, name: str) -> bool:
-        return name in self._rows
-
     @property
     def names(self) -> Set[str]:
         """Everybody's name."""
@@ -118,19 +127,16 @@ class Cases:
 
     def file(self, case: Case) -> None:
         """Bring the tables up to date with one row. Whoever changes a row calls it."""
-        name, app = case.name, case.app
-        if app is None:
-            self.served.pop(name, None)
-        else:
-            self.served[name] = app
-        text = None if case.phrase is None else case.phrase.stanza
-        if self.stanzas.get(name) is not text:
+        _put(self.served, case.name, case.app)
+        if self.stanzas.get(case.name) is not case.stanza:
             self.altered = True
-            if text is None:
-                del self.stanzas[name]
-            else:
-                self.stanzas[name] = text
-        self._census.note(name, _candidate(case))
+            _put(self.stanzas, case.name, case.stanza)
+        candidate = None
+        # One that is not listed any more stays for as long as it has a text: it may be held.
+        if case.is_listed or case.stanza is not None:
+            said = case.phrase or Phrase(None, None)
+            candidate = Candidate(case.name, case.place, said.refused, said.broken)
+        self._census.note(case.name, candidate)
 
     def drop(self, case: Case) -> None:
         """Forget an account."""
@@ -140,14 +146,14 @@ class Cases:
 
     @property
     def roster(self) -> Roster:
-        """Who is declared, and who is refused, as `enroll` last said."""
+        """Who is declared, and who is refused, as of the last `enroll`."""
         return self._census.roster
 
     def enroll(self) -> set[str]:
-        """Bring the roster up to date, and open the cases that it treats otherwise than before."""
-        treated = self._census.take()
+        """Bring the roster up to date; open, and return, whom it treats otherwise than before."""
+        treated = self._census.take() & self._rows.keys()
         self.altered |= bool(treated)
-        self.open |= treated & self._rows.keys()
+        self.open |= treated
         return treated
 
     def settled(self, case: Case) -> Verdict | None:
@@ -162,13 +168,11 @@ class Cases:
         )
 
 
-def _candidate(case: Case) -> Candidate | None:
-    """Return what the roster is to know; None: no stanza may name the account.
+T = TypeVar("T")
 
-    One that is not listed any more stays for as long as it has a text, which the plan may hold.
-    """
-    phrase = case.phrase
-    if not case.is_listed and (phrase is None or phrase.stanza is None):
-        return None
-    broken = None if phrase is None else phrase.broken
-    return Candidate(case.name, case.place, quarantined=case.quarantine, broken=broken)
+
+def _put(table: dict[str, T], name: str, value: T | None) -> None:
+    if value is None:
+        table.pop(name, None)
+    else:
+        table[name] = value

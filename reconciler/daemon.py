@@ -214,7 +214,7 @@ class Daemon:
             rechecks=found.rechecks,
             now=now,
         )
-        if found.has_news or found.updates:
+        if found.updates or found.plan.has_changes or found.wanted is not None:
             life.schedule.told(now)
         if found.wanted is not None or life.passes.unverified:
             life.schedule.wanted(now)
@@ -278,8 +278,8 @@ class Daemon:
 
         Whoever is ordered after us finds what is published up to date. Where it cannot be done, as
         with homes that do not answer or a stopped Apache, to have tried is all that can be waited
-        for: it is tried again, and a start that fails would mend nothing. Nor is a reload waited for
-        that may not come yet, as after a crash.
+        for: it is tried again, and a start that fails would mend nothing. Nor does it wait for a
+        reload whose turn has not come, as after a crash.
         """
         if self._is_ready or not self._has_looked:
             return

@@ -244,3 +244,11 @@ class Verdict(Struct, frozen=True, gc=False):
     """When the soft fault that `keep` bridges was first seen (seconds on `Clock.now()`)."""
     recheck_at: float | None = None
     """When to look again even if nothing happens (seconds on `Clock.now()`)."""
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether another look may tell more: of what is served, or of what could be."""
+        reasons = [self.reason]
+        if self.state is not State.SERVED or self.keep:
+            reasons += [reason for _, reason in self.others]
+        return any(reason is not None and reason.news is News.UNKNOWN for reason in reasons)

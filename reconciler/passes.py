@@ -20,22 +20,22 @@ from dataclasses import dataclass, field
 from reconciler.case import Case, Cases
 from reconciler.decide.plan import BRAKE_WINDOW, Change, Plan, calculate, counts
 from reconciler.decide.verdict import Context, judge
-from reconciler.model import News, Standing, State, Verdict
+from reconciler.model import Standing
 from reconciler.observe import interpreter
-from reconciler.observe.descent import Unreadable
 from reconciler.observe.observer import Observer
 from reconciler.observe.sighting import Seen, Subject
 from reconciler.outside import Outside
 from reconciler.publish.account_notes import AccountNotes
 from reconciler.publish.apache import MARKER
-from reconciler.publish.configuration import BLANK_DIGEST, Configuration, digest_of
+from reconciler.publish.configuration import BLANK_DIGEST
 from reconciler.publish.lock import FileLock
+from reconciler.publish.notes import Quarantine
 from reconciler.publish.notices import UNREAD, Notices
 from reconciler.publish.outcome import Outcome, Wanted
-from reconciler.publish.phrase import Phrase, phrase
 from reconciler.publish.protocol import Publisher
 from reconciler.publish.render import Templates
 from reconciler.publish.sets import Sets
+from reconciler.publish.wording import Phrase, Wording
 from reconciler.report import pages, status
 from reconciler.settings import Settings
 
@@ -59,17 +59,6 @@ class Look:
     """Accounts whose link could not be changed, and why."""
     took_ms: float = 0.0
 
-    @property
-    def has_news(self) -> bool:
-        """Whether there is anything to tell."""
-        reasons = any(update.has_new_reason for update in self.updates)
-        return reasons or self.plan.has_changes or self.wanted is not None
-
-    @property
-    def done(self) -> tuple[Change, ...]:
-        """The changes of links that were made."""
-        return tuple(c for c in self.plan.changes if c.account not in self.failed)
-
 
 class Passes:
     """Passes over one root of homes, one state directory and one Apache.
@@ -80,40 +69,38 @@ class Passes:
 
     def __init__(self, settings: Settings, outside: Outside) -> None:
         state = settings.state.directory
-        self.settings = settings
-        self._outside = outside
-        self._clock = outside.clock
-        self._templates = Templates(settings)
+        self.settings, self._clock = settings, outside.clock
+        templates, server = Templates(settings), outside.server(settings)
+        self._wording = Wording(templates, server.marker(BLANK_DIGEST))
+        self._names_scripts = templates.names_scripts
         self._python = interpreter.find(settings.apache.python, settings.apache.confdir)
         self._observer = Observer(
             settings,
             self._python,
             accounts=outside.accounts(),
             become=outside.as_student,
-            names_scripts=self._templates.options.stanza_follows == "app",
+            names_scripts=self._names_scripts,
         )
-        server = outside.server(settings)
-        self._marker = server.marker(BLANK_DIGEST)
-        self._sets = Sets(state)
-        self._notices = Notices(state)
-        self._notes = AccountNotes(state, outside.clock)
         self._lock = FileLock(f"{state}/looks.lock", timeout=settings.apache.timeout)
-        self._publisher = Publisher(settings, server, clock=outside.clock, resolved=self._resolved)
+        self._notes = AccountNotes(state, self._clock)
+        self._sets, self._notices = Sets(state), Notices(state)
+        # Any thread may ask it: so it makes a view of the accounts of its own.
+        self._publisher = Publisher(
+            settings, server, clock=self._clock, resolved=lambda n: outside.accounts().ids(n)
+        )
         self.generations = self._publisher.generations
-        self._configuration: Configuration | None = None
-        """The last one: whoever asks again for the same wants its digest."""
         self._adopted: int | None = None
         """The generation whose texts were adopted."""
-        self._quarantined: Mapping[str, str] = {}
-        """Account → the digest of the text that Apache refused, as of the last look."""
+        self._quarantined: Mapping[str, Quarantine] = {}
+        """As of the last look."""
         self._all_known = False
         """Everybody was looked at: before that, who is missing is not known to be gone."""
         self.held: str | None = None
         """Why withdrawals wait, or None."""
-        self.blocked: str | None = None
-        """Why a configuration that differs waits, or None."""
         self.fault: str | None = None
         """Why no configuration can be made, which is the templates' fault, or None."""
+        self.blocked: str | None = None
+        """Why a configuration that differs waits, or None."""
         self._cases = Cases(settings)
         for name, entry in status.read(self._notices.read_status()).accounts.items():
             self._cases.row(name).told = entry
@@ -169,7 +156,8 @@ class Passes:
             if dry_run:
                 return Look(plan=plan, wanted=wanted)
             todo = self._todo(looked)
-            failed = self._carry_out(plan, todo)
+            self._carry_out(plan, todo)
+            failed = {case.name: case.trouble for case in todo if case.trouble is not None}
             now = self._clock.wall()
             updates = [self._tell(case, now) for case in todo]
             self.held = plan.held_text
@@ -192,36 +180,30 @@ class Passes:
 
     def _batch(self, names: Collection[str] | None) -> list[Case]:
         """Return the cases to look at, each with what is published of it."""
+        cases, there = self._cases, None
         self._notes.refresh()
-        altered = self._observer.accounts.refresh() | self._newly_quarantined()
+        before, self._quarantined = self._quarantined, self._publisher.notes.quarantined
+        requarantined = {name for name, _ in before.items() ^ self._quarantined.items()}
+        cases.open |= requarantined & cases.names
+        altered = self._observer.accounts.refresh() | requarantined
         if names is None:
             self._adopt()
-            everyone = self._everyone()
-            there = self._notices.there()
+            everyone = self._observer.everyone(self._sets.names(), self._notes.origin)
+            names, there = everyone | cases.names, self._notices.there()
         else:
-            held = {name for name in self._cases.open if self._cases.row(name).held}
-            concerned = (n for n in altered if n in self._cases or self._observer.has_home(n))
-            everyone, there = {*names, *held, *concerned}, None
-        batch = [self._cases.row(name) for name in sorted(everyone)]
+            held = {name for name in cases.open if cases.row(name).held}
+            names = {*names, *held}
+            names |= {n for n in altered if n in cases.names or self._observer.has_home(n)}
+        batch = [cases.row(name) for name in sorted(names)]
         for case in batch:
             live = self._sets.served(case.name, case.live)
             if live is not case.live:
                 case.live = live
-                self._cases.file(case)
+                cases.file(case)
             if there is not None and (case.page is not None) != (case.name in there):
                 case.page = UNREAD if case.name in there else None
-                self._cases.open.add(case.name)
+                cases.open.add(case.name)
         return batch
-
-    def _newly_quarantined(self) -> set[str]:
-        """Note what Apache refuses now; return, and open, whose quarantine began or ended."""
-        before = self._quarantined
-        self._quarantined = {
-            name: held.stanza for name, held in self._publisher.notes.quarantined.items()
-        }
-        altered = {name for name, _ in before.items() ^ self._quarantined.items()}
-        self._cases.open |= altered & self._cases.names
-        return altered
 
     def _adopt(self) -> None:
         """Take over the texts that are published, for accounts that do not resolve just now."""
@@ -236,17 +218,6 @@ class Passes:
                 case.phrase = Phrase(None, text)
                 self._cases.file(case)
 
-    def _everyone(self) -> set[str]:
-        found, served = set(self._observer.names()), self._sets.names()
-        if not found and any(
-            self._observer.accounts.find(name, self._notes.origin)[0] is Standing.FOUND
-            for name in served
-        ):
-            # An unmounted or emptied root, while its accounts live: an outage is not a deletion.
-            root = self.settings.homes.root
-            raise Unreadable(f"{root} is empty, while {len(served)} apps of it are served")
-        return {*found, *served, *self._notes.origin, *self._cases.names}
-
     def _judge(self, case: Case, seen: Seen, now: float, grace: float) -> None:
         """Judge anew what may be judged otherwise than before, and phrase it."""
         before, basis = case.verdict, (seen.home, case.app)
@@ -256,32 +227,23 @@ class Passes:
             return
         self._cases.open.add(case.name)
         case.basis = basis
-        case.verdict = judge(
-            seen.home,
-            Context(
-                self.settings,
-                now,
-                grace,
-                self._python.version,
-                case.app,
-                before.soft_since if before is not None else None,
-                self._templates.options.stanza_follows == "app",
-            ),
+        context = Context(
+            settings=self.settings,
+            now=now,
+            grace=grace,
+            python=self._python.version,
+            served=case.app,
+            soft_since=before.soft_since if before is not None else None,
+            names_scripts=self._names_scripts,
         )
+        case.verdict = judge(seen.home, context)
         if case.verdict is not None:
-            case.phrase = phrase(self._templates, case.verdict, case.phrase)
+            quarantine = self._quarantined.get(case.name)
+            case.phrase = self._wording.phrase(case.verdict, case.phrase, quarantine)
             if seen.origin is not None:
                 self._notes.found(case.name, seen.origin, script=bool(seen.home.scripts))
             case.place = self._notes.place(case.name)
-        case.quarantine = self._quarantine(case)
         self._cases.file(case)
-
-    def _quarantine(self, case: Case) -> str | None:
-        """Return why Apache refuses the account's text; None where it is another by now."""
-        held = self._publisher.notes.quarantined.get(case.name)
-        if held is None or case.phrase is None or case.phrase.stanza is None:
-            return None
-        return held.why if held.stanza == digest_of(case.phrase.stanza) else None
 
     def _todo(self, looked: Set[str]) -> list[Case]:
         return [self._cases.row(name) for name in sorted(looked & self._cases.open)]
@@ -291,8 +253,9 @@ class Passes:
 
         Twice where somebody has left, since the roster may have room for another then.
         """
-        looked |= self._cases.enroll()
+        treated = self._cases.enroll()
         while True:
+            looked |= treated
             todo = self._todo(looked)
             plan = calculate(
                 filter(None, map(self._cases.settled, todo)),
@@ -311,14 +274,12 @@ class Passes:
             treated = self._cases.enroll()
             if treated <= looked:
                 return plan
-            looked |= treated
 
-    def _carry_out(self, plan: Plan, todo: Iterable[Case]) -> dict[str, str]:
-        """Make the changes; return who could not be changed and why, which is tried again."""
-        coming = {change.account for change in plan.changes if change.app is not None}
-        going = {change.account for change in plan.changes if change.app is None}
+    def _carry_out(self, plan: Plan, todo: Iterable[Case]) -> None:
+        """Make the changes; what cannot be made is the case's trouble, and tried again."""
+        to_come = {change.account: change.app for change in plan.changes}
         for case in todo:  # pages before links: no moment without either
-            if case.name in going or (case.live is None and case.name not in coming):
+            if to_come.get(case.name, case.app) is None:
                 self._show(case)
         for change in plan.changes:
             case = self._cases.row(change.account)
@@ -327,10 +288,9 @@ class Passes:
                 case.trouble = None
             except OSError as error:
                 case.trouble = f"{error.strerror}: {error.filename}"
-                if case.live is None:
+                if case.live is None and change.app is not None:
                     self._show(case)
             self._cases.file(case)
-        return {case.name: case.trouble for case in todo if case.trouble is not None}
 
     def _apply(self, change: Change, case: Case) -> None:
         if change.app is not None:
@@ -358,26 +318,13 @@ class Passes:
             case.told = status.entry(case.shown(verdict), before, self.settings, now)
         elif case.live is None:
             case.told = None
-            self._forget(case)
-        if not self._is_unsettled(case):
+            self._notices.remove(case.name)
+            if case.seen is not None and case.seen.home.standing is Standing.ABSENT:
+                self._notes.forget(case.name)  # its home alone may be back tomorrow
+            self._cases.drop(case)
+        if not case.is_unsettled:
             self._cases.open.discard(case.name)
         return status.Update(case.name, before, case.told)
-
-    def _forget(self, case: Case) -> None:
-        self._notices.remove(case.name)
-        if case.seen is not None and case.seen.home.standing is Standing.ABSENT:
-            self._notes.forget(case.name)  # its home alone may be back tomorrow
-        self._cases.drop(case)
-
-    def _is_unsettled(self, case: Case) -> bool:
-        """Whether something is left to do for the account, or may be told at another look."""
-        if case.is_unnamed or case.trouble is not None:
-            return True
-        verdict = case.verdict
-        if verdict is None:
-            return case.live is not None
-        lacks_page = case.live is None and case.page is None and verdict.account is not None
-        return lacks_page or _is_unknown(verdict)
 
     # ---- the configuration, and steps 5 to 10 --------------------------------------------------
 
@@ -389,43 +336,33 @@ class Passes:
         """
         if not self._all_known:
             return None
-        roster = self._cases.roster
-        unnamed = self._unnamed(roster.declared)
-        names = roster.declared - unnamed if drop_unresolved else roster.declared
-        configuration = self._configured(names)
+        cases, find = self._cases, self._observer.accounts.find
+        # Named by a stanza, and not by the account database: fatal to Apache's next start.
+        unnamed = {
+            name
+            for name in cases.open & cases.roster.declared & cases.stanzas.keys()
+            if cases.row(name).is_unnamed
+            and find(name, self._notes.origin)[0] is not Standing.FOUND
+        }
+        names = cases.roster.declared
+        if drop_unresolved:
+            names, unnamed = names - unnamed, set()
+        configuration = self._wording.whole(cases.stanzas, names, altered=cases.altered)
+        cases.altered = False
         current = self.generations.current()
-        self.fault, self.blocked = roster.fault, None
-        if self.generations.digest(current) == configuration.digest:
-            return None
-        if unnamed and not drop_unresolved:
+        differs = self.generations.digest(current) != configuration.digest
+        self.fault, self.blocked = cases.roster.fault, None
+        if differs and unnamed:
             first, *more = sorted(unnamed)
             others = f" and {len(more)} more" if more else ""
             self.blocked = (
                 f"the configuration waits, as the account database does not name {first}{others}"
             )
-        if self.blocked is not None or self.fault is not None:
+        if not differs or self.fault is not None or self.blocked is not None:
             return None
-        quarantined = self._publisher.notes.quarantined
-        in_force = {n: q for n, q in quarantined.items() if self._cases.row(n).quarantine}
+        refused = cases.roster.refused
+        in_force = {n: held for n, held in self._quarantined.items() if n in refused}
         return Wanted(configuration, in_force, current)
-
-    def _configured(self, names: Set[str]) -> Configuration:
-        if self._configuration is None or self._cases.altered:
-            texts = {n: self._cases.stanzas[n] for n in names if n in self._cases.stanzas}
-            if self._configuration is None or self._configuration.stanzas != texts:
-                self._configuration = self._templates.configuration(texts, self._marker)
-            self._cases.altered = False
-        return self._configuration
-
-    def _unnamed(self, declared: Set[str]) -> Set[str]:
-        """Return who is declared and not named by the account database: fatal to Apache's start."""
-        find, origin = self._observer.accounts.find, self._notes.origin
-        doubtful = (name for name in declared & self._cases.open & self._cases.stanzas.keys())
-        return {
-            name
-            for name in doubtful
-            if self._cases.row(name).is_unnamed and find(name, origin)[0] is not Standing.FOUND
-        }
 
     def configure(self, wanted: Wanted | None, *, reload: bool = True) -> Outcome:
         """Make `wanted` live (steps 5 to 10), or with None see that what is current is served.
@@ -437,13 +374,6 @@ class Passes:
             LockTimeoutError: another configuration held the lock.
         """
         return self._publisher.configure(wanted, reload=reload)
-
-    def _resolved(self, names: Iterable[str]) -> Mapping[str, tuple[int, int]]:
-        """Return which of these the account database names now, and their uid and gid."""
-        accounts = self._outside.accounts()  # any thread may ask
-        accounts.refresh()
-        found = ((name, accounts.find(name, {})[1]) for name in names)
-        return {name: (row.uid, row.gid) for name, row in found if row is not None}
 
     @property
     def unverified(self) -> bool:
@@ -486,11 +416,3 @@ class Passes:
             if self.settings.pages.dashboard:
                 self._notices.write_dashboard(pages.dashboard(whole))
         return status.summary(whole)
-
-
-def _is_unknown(verdict: Verdict) -> bool:
-    """Whether another look may tell more: of what is served, or of what could be."""
-    reasons = [verdict.reason]
-    if verdict.state is not State.SERVED or verdict.keep:
-        reasons += [reason for _, reason in verdict.others]
-    return any(reason is not None and reason.news is News.UNKNOWN for reason in reasons)

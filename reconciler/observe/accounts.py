@@ -125,6 +125,12 @@ class Accounts:
         account = Account(row.name, row.uid, row.gid, row.home, group, private, groups)
         return Standing.FOUND, account, row.origin
 
+    def ids(self, names: Iterable[str]) -> dict[str, tuple[int, int]]:
+        """Return uid and gid of those that the database names, as it is now."""
+        self.refresh()
+        found = ((name, self.find(name, {})[1]) for name in names)
+        return {name: (row.uid, row.gid) for name, row in found if row is not None}
+
     def _ask(self, name: str) -> Row | None:
         if name not in self._service:
             row = None

@@ -7,11 +7,11 @@ import itertools
 import os
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from msgspec.structs import replace
 
-from reconciler.model import Home, Script, Source, Static
+from reconciler.model import Home, Script, Source, Standing, Static
 from reconciler.observe.accounts import Accounts
 from reconciler.observe.descent import GONE, Unreadable
 from reconciler.observe.helper import AHEAD, HelperError
@@ -69,6 +69,18 @@ class Observer:
         """End the helpers."""
         self._parser.close()
         self._reach.close()
+
+    def everyone(self, served: Collection[str], known: Mapping[str, str]) -> set[str]:
+        """Return all who have a home, are served, or are known, as for `Accounts.find`.
+
+        Raises:
+            Unreadable: the root could not be read. Or it is empty while accounts of those served
+                live, as one that is not mounted: an outage is not a deletion.
+        """
+        found, root = self.names(), self._settings.homes.root
+        if not found and any(self.accounts.find(n, known)[0] is Standing.FOUND for n in served):
+            raise Unreadable(f"{root} is empty, while {len(served)} apps of it are served")
+        return {*found, *served, *known}
 
     def names(self) -> list[str]:
         """Return every directory and link right below the root, hidden ones aside.

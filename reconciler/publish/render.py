@@ -92,6 +92,11 @@ class Templates:
         except (OSError, ValueError, jinja2.TemplateError) as error:
             raise TemplateError(f"{self._directory}: {error}") from error
 
+    @property
+    def names_scripts(self) -> bool:
+        """Whether a stanza names the student's own paths, and so changes with the app."""
+        return self.options.stanza_follows == "app"
+
     def stanza(self, account: Account, url: str, app: App | None) -> Stanza:
         """Return the account's text for each file.
 
@@ -104,7 +109,7 @@ class Templates:
             group=account.group,
             daemon=f"slp-{account.name}",
             url=url,
-            app=app if self.options.stanza_follows == "app" else None,
+            app=app if self.names_scripts else None,
         )
         return Stanza((account.uid, account.gid), texts)
 

@@ -13,8 +13,8 @@ from reconciler.case import Cases
 from reconciler.model import Account, Home, Rejection, Standing, State, Verdict
 from reconciler.observe.sighting import Seen
 from reconciler.publish.configuration import Stanza
-from reconciler.publish.phrase import Phrase
 from reconciler.publish.sets import Live
+from reconciler.publish.wording import Phrase
 from reconciler.settings import Settings
 from tests.unit.facts import ALICE, app
 
@@ -43,7 +43,13 @@ def phrases() -> st.SearchStrategy[Phrase | None]:
     stanzas = st.none() | st.builds(
         lambda text: Stanza((1, 1), (text, "", "")), st.sampled_from("xyz")
     )
-    rendered = st.builds(Phrase, st.just(()), stanzas, st.sampled_from([None, "no such filter"]))
+    rendered = st.builds(
+        Phrase,
+        st.just(()),
+        stanzas,
+        st.sampled_from([None, "no such filter"]),
+        st.sampled_from([None, "Invalid command"]),
+    )
     return st.none() | rendered
 
 
@@ -59,7 +65,6 @@ def changes() -> st.SearchStrategy[tuple[str, dict[str, Any] | None]]:
                 "seen": standings.map(lambda found: Seen(Home(name, found), None, {})),
                 "phrase": phrases(),
                 "place": st.none() | st.integers(1, 4),
-                "quarantine": st.sampled_from([None, "Invalid command"]),
                 "held": st.booleans(),
             }
         )
@@ -111,7 +116,7 @@ def test_the_roster_opens_whom_it_treats_otherwise() -> None:
     assert {"carol", "dave"} == cases.roster.refused.keys()
     cases.open.clear()
     cases.drop(cases.row("alice"))
-    assert {"alice", "carol"} == cases.enroll()
+    assert {"carol"} == cases.enroll()
     assert {"carol"} == cases.open
     assert {"bob", "carol"} == cases.roster.declared
     settled = cases.settled(cases.row("dave"))
@@ -161,8 +166,8 @@ def test_a_refusal_of_the_rosters_is_told_of_who_has_a_script_alone() -> None:
     empty = Verdict("alice", State.EMPTY, account("alice"), "/django/alice")
     for name, told in (("alice", empty), ("bob", verdict("bob", listed=False))):
         case = cases.row(name)
-        case.verdict, case.quarantine = told, "Invalid command"
-        case.phrase = Phrase((), Stanza((1, 1), ("a", "", "")))
+        case.verdict = told
+        case.phrase = Phrase((), Stanza((1, 1), ("a", "", "")), refused="Invalid command")
         cases.file(case)
     cases.enroll()
     assert {"alice", "bob"} == cases.roster.refused.keys()
