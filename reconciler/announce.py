@@ -13,11 +13,12 @@ from reconciler.report.events import Event
 class Teller:
     """Tells the log, and what lasts only once."""
 
-    def __init__(self, log: Any) -> None:
+    def __init__(self, log: Any, *, first: bool = False) -> None:
+        """`first`: say that the first pass is done, even if it did nothing."""
         self._log = log
+        self._is_first = first
         self._lasting: dict[str, str | None] = {}
         """By event: what it said last."""
-        self._has_told = False
 
     def look(self, found: Look, passes: Passes) -> None:
         """Log what steps 1 to 4 did; nothing where they did nothing, unless it was the first."""
@@ -41,11 +42,11 @@ class Teller:
         self._last("withdrawal.held", passes.held)
         self._last("templates.broken", passes.fault)
         self._last("generation.blocked", passes.blocked)
-        news = found.plan.has_changes or found.wanted is not None or not self._has_told
+        news = found.plan.has_changes or found.wanted is not None or self._is_first
         news |= any(update.has_new_reason for update in found.updates)
         tell = self._log.info if news else self._log.debug
         tell("pass.done", took_ms=round(found.took_ms, 1), changes=len(done))
-        self._has_told = True
+        self._is_first = False
 
     def outcome(self, ended: Outcome | Exception) -> None:
         """Log how a publication of configuration ended; the same trouble once."""

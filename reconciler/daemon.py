@@ -88,7 +88,7 @@ class Daemon:
         self._outside, self._supervisor = outside, outside.notify
         self._inbox: Inbox = queue.SimpleQueue()
         self._jobs = Jobs(self._inbox.put)
-        self._teller = announce.Teller(log)
+        self._teller = announce.Teller(log, first=True)
         self._is_stopping = self._is_ready = self._has_looked = self._has_configured = False
         self._reread_for: str | None = None
         """Why the settings are to be read again, as soon as no job is under way."""

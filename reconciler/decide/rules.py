@@ -168,7 +168,7 @@ RULES: dict[str, Rule] = {
     ),
     "static-unreachable": Rule(
         News.SOFT,
-        "Apache's own user ({user}) cannot read {path}, so static files answer 403",
+        "Apache's own user ({user}) cannot read {path}, so it serves no file from there",
         command="chmod o+x {above} && chmod -R o+rX -- {quoted}",
     ),
 }

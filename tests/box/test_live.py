@@ -106,7 +106,8 @@ def test_a_project_of_djangos_own_making_is_served_from_a_closed_home(
         wait_for(lambda: program.account("alice")["warnings"], 10, "a warning")
         codes = [warning["code"] for warning in program.account("alice")["warnings"]]
         assert ["static-unreachable"] == codes
-        assert 403 == apache.get(sheet).status
+        # What Apache cannot see is the app's own to answer, as it is where no such file exists.
+        assert 404 == apache.get(sheet).status
         assert f'href="{sheet}"' in apache.get(login).text
 
         homes.sh("alice", program.account("alice")["warnings"][0]["fix"])

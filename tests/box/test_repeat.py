@@ -82,7 +82,14 @@ def test_the_order_in_which_directories_are_read_changes_no_byte(
         program.once("--no-reload", env=env)
         files = {
             str(path.relative_to(program.state)): path.read_bytes()
-            for name in ("current/", "apps/alice/", "apps/bob/", "apps/carol/", "pages/")
+            for name in (
+                "current/",
+                "apps/alice/",
+                "apps/bob/",
+                "apps/carol/",
+                "apps/dave/",
+                "pages/",
+            )
             for path in sorted((program.state / name).iterdir())
             if path.is_file() and path.name != ".status.html"
         }
@@ -93,7 +100,7 @@ def test_the_order_in_which_directories_are_read_changes_no_byte(
     assert listings[0] == [*sorted(listings[0][:4]), *sorted(listings[0][:4])]
     assert listings[1] == [*listings[0][3::-1], *listings[0][3::-1]]
     assert published[0] == published[1]
-    assert {"alice", "bob", "carol"} == set(published[0][1])
+    assert {"alice", "bob", "carol", "dave"} == set(published[0][1])
     assert b"slp-dave" in published[0][0]["current/server.conf"]
 
 
