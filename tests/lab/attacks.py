@@ -106,10 +106,17 @@ def reads_neighbours_requests(ground: Ground) -> bool:
 
 
 def makes_the_server_stand_still(ground: Ground) -> bool:
-    """Whether alice does not answer any more once mallory writes to the scoreboard."""
-    with contextlib.suppress(OSError, HTTPException):  # who brings the answer may have ended
-        ground.ask(write="yes")
-    return stands_still(ground)
+    """Whether alice does not answer any more once mallory writes to the scoreboard.
+
+    More than once: a daemon that was forked before Apache's workers of this generation has none of
+    their pipes yet; what it writes ends itself, and the one that is forked then has them.
+    """
+    for _ in range(5):
+        with contextlib.suppress(OSError, HTTPException, AssertionError):  # it may have ended
+            ground.ask(write="yes")
+        if stands_still(ground, within=6.0):
+            return True
+    return False
 
 
 def ends_the_server(ground: Ground) -> bool:
@@ -129,7 +136,8 @@ def takes_all_workers(ground: Ground) -> bool:
 
 def stands_still_while_visited(ground: Ground) -> bool:
     """Whether alice does not answer while mallory has 400 visitors."""
-    command = ["ab", "-q", "-r", "-s", "60", "-c", "400", "-n", "400"]
+    # More requests than visitors: whom mod_wsgi answers all the same comes again, until all wait.
+    command = ["ab", "-q", "-r", "-s", "60", "-c", "400", "-n", "20000"]
     command.append(f"http://{LOOPBACK}/django/mallory/")
     visitors = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
