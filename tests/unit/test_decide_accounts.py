@@ -276,7 +276,8 @@ def test_what_was_found_beside_a_script_and_does_not_serve_is_a_warning() -> Non
     assert [
         (
             "static-unreachable",
-            "Apache's own user (www-data) cannot read ~/one/static, so it serves no file from there",
+            "Apache's own user (www-data) cannot read ~/one/static, "
+            "so it serves no file from there",
             "chmod o+x ~ ~/one && chmod -R o+rX -- ~/one/static",
         ),
         (
