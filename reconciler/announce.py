@@ -39,6 +39,7 @@ class Teller:
             self._emit(event)
         for account, why in sorted(found.failed.items()):
             self._log.error("app.failed", account=account, message=why)
+        self._last("notes.failed", found.trouble)
         self._last("withdrawal.held", passes.held)
         self._last("templates.broken", passes.fault)
         self._last("generation.blocked", passes.blocked)

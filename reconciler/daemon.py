@@ -214,7 +214,9 @@ class Daemon:
             rechecks=found.rechecks,
             now=now,
         )
-        if found.updates or found.plan.has_changes or found.wanted is not None:
+        if found.trouble is not None:
+            life.schedule.look_failed(everyone=everyone, now=now)
+        if found.updates or found.waits_anew or found.plan.has_changes or found.wanted is not None:
             life.schedule.told(now)
         if found.wanted is not None or life.passes.unverified:
             life.schedule.wanted(now)
@@ -238,8 +240,12 @@ class Daemon:
 
     def _configure(self) -> None:
         passes = self._life.passes
-        work = partial(passes.configure, passes.wanted())
-        self._jobs.start(Job("configure", work, self._configured))
+        try:
+            wanted = passes.wanted()
+        except (OSError, TemplateError) as error:
+            self._configured(error)
+        else:
+            self._jobs.start(Job("configure", partial(passes.configure, wanted), self._configured))
 
     def _configured(self, ended: Outcome | Exception) -> None:
         life, now = self._life, self._outside.clock.now()

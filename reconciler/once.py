@@ -85,7 +85,7 @@ def _pass(passes: Passes, teller: Teller, *, reload: bool, force: bool) -> Exit:
     status = _OF[ended.ending]
     if status is Exit.CONVERGED and passes.fault is not None:
         return Exit.CONFIG_TEST
-    if status is Exit.CONVERGED and found.failed:
+    if status is Exit.CONVERGED and (found.failed or found.trouble is not None):
         return Exit.UNEXPECTED
     return Exit.HELD if status is Exit.CONVERGED and passes.waits else status
 

@@ -57,6 +57,10 @@ class Look:
     """At whom to look again even if nothing happens, and when."""
     failed: Mapping[str, str] = field(default_factory=dict)
     """Accounts whose link could not be changed, and why."""
+    trouble: str | None = None
+    """Why what must be remembered could not be written; the next look tries it again."""
+    waits_anew: bool = False
+    """What waits for somebody is another than before."""
     took_ms: float = 0.0
 
 
@@ -144,6 +148,7 @@ class Passes:
             started = self._clock.now()
             if not dry_run:
                 self._prepare()
+            waited = self.waits
             batch = self._batch(names)  # 2
             subjects = (Subject(c.name, c.app.script if c.app else None, c.seen) for c in batch)
             observed = self._observer.observe(subjects, self._notes.origin)
@@ -161,7 +166,6 @@ class Passes:
             now = self._clock.wall()
             updates = [self._tell(case, now) for case in todo]
             self.held = plan.held_text
-            self._notes.save()
             return Look(
                 plan=plan,
                 wanted=wanted,
@@ -170,8 +174,18 @@ class Passes:
                 unsettled=looked & self._cases.open,
                 rechecks={c.name: at for c in todo if (at := c.recheck_at) is not None},
                 failed=failed,
+                trouble=self._save(),
+                waits_anew=self.waits != waited,
                 took_ms=(self._clock.now() - started) * 1e3,
             )
+
+    def _save(self) -> str | None:
+        """Save the notes; return why not: what was done is done, and is to be told."""
+        try:
+            self._notes.save()
+        except OSError as error:
+            return f"{error.strerror}: {error.filename}"
+        return None
 
     def _prepare(self) -> None:
         self._notices.prepare(MARKER)
@@ -279,13 +293,13 @@ class Passes:
         """Make the changes; what cannot be made is the case's trouble, and tried again."""
         to_come = {change.account: change.app for change in plan.changes}
         for case in todo:  # pages before links: no moment without either
+            case.trouble = None
             if to_come.get(case.name, case.app) is None:
                 self._show(case)
         for change in plan.changes:
             case = self._cases.row(change.account)
             try:
                 self._apply(change, case)
-                case.trouble = None
             except OSError as error:
                 case.trouble = f"{error.strerror}: {error.filename}"
                 if case.live is None and change.app is not None:

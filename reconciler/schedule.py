@@ -180,9 +180,9 @@ class Schedule:
             now: when it ended.
         """
         if everyone:
-            for key, row in self._rows.items():
-                if isinstance(key, str):
-                    row.forget()
+            names = {key for key in self._rows if isinstance(key, str)}  # who is gone as well
+            for name in names:
+                self._rows[name].forget()
             row = self._tasks[Task.EVERYONE]
             row.pause, row.asked = 0.0, now + self._timing.resync
         for name in (names - unsettled) & self._rows.keys():

@@ -118,7 +118,7 @@ class Observer:
 
     def has_home(self, name: str) -> bool:
         """Whether there is an entry of that name below the root, as far as can be told."""
-        if "/" in name or name.startswith("."):
+        if not name or "/" in name or name.startswith("."):
             return False
         try:
             os.lstat(f"{self._settings.homes.root}/{name}")

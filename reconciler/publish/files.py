@@ -19,8 +19,12 @@ _OURS, _NUMBERS = secrets.token_hex(4), itertools.count()
 
 
 def beside(path: str) -> str:
-    """Return a name for what is written beside `path` first: no other process's, and used once."""
-    return f"{path}.{_OURS}{next(_NUMBERS)}.new"
+    """Return a name for what is written beside `path` first: no other process's, and used once.
+
+    Hidden, as no account's and no page's name is: somebody may be called `bob.new`.
+    """
+    directory, name = os.path.split(path)
+    return f"{directory}/.{name}.{_OURS}{next(_NUMBERS)}.new"
 
 
 def write(path: str, data: bytes, *, mode: int = 0o644, durable: bool = True) -> None:
@@ -114,7 +118,7 @@ def sync_directory(path: str) -> None:
 
 def is_leftover(name: str) -> bool:
     """Whether a name is that of a write which a crash cut short."""
-    return name.endswith(".new")
+    return name.startswith(".") and name.endswith(".new")
 
 
 def remove_leftovers(directory: str, *, of: tuple[str, ...] = ("",)) -> None:
@@ -124,7 +128,7 @@ def remove_leftovers(directory: str, *, of: tuple[str, ...] = ("",)) -> None:
     write may be under way.
     """
     for name in filter(is_leftover, os.listdir(directory)):
-        if not name.startswith(of):
+        if not name[1:].startswith(of):
             continue
         with contextlib.suppress(OSError):  # the next pass tries again
             remove(f"{directory}/{name}")

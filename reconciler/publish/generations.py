@@ -53,7 +53,10 @@ class Generations:
         whole = {name: text for name, text in texts.items() if text is not None}
         if len(whole) != len(FILES):
             return None
-        found = configuration.parse(whole)
+        try:
+            found = configuration.parse(whole)
+        except ValueError:  # not even text
+            return None
         if found.files != whole:
             return None
         self._digest = (number, found.digest)
@@ -81,7 +84,7 @@ class Generations:
             OSError: the disk is full, or not writable.
         """
         number = max([*self.find(), self.current() or 0], default=0) + 1
-        temporary = f"{self._home}/{number}.new"
+        temporary = f"{self._home}/.{number}.new"
         shutil.rmtree(temporary, ignore_errors=True)  # a crash's
         os.mkdir(temporary, 0o755)
         for name, data in wanted.files.items():

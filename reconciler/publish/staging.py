@@ -36,7 +36,7 @@ def staged(confdir: str, generation: str, *, within: str) -> Iterator[str]:
     Raises:
         OSError: `confdir` cannot be listed, or `within` not be written.
     """
-    with tempfile.TemporaryDirectory(suffix=".new", dir=within) as directory:
+    with tempfile.TemporaryDirectory(prefix=".", suffix=".new", dir=within) as directory:
         for name in set(os.listdir(confdir)) - set(INCLUDES.values()):
             os.symlink(f"{confdir}/{name}", f"{directory}/{name}")
         for file, name in INCLUDES.items():

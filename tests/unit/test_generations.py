@@ -87,18 +87,18 @@ def test_a_digest_is_read_once(generations: Generations, tmp_path: Path) -> None
 
 def test_what_a_crash_left_is_in_nobodys_way(generations: Generations, tmp_path: Path) -> None:
     """A half-written generation is written anew; links and notes half-way are removed."""
-    half = tmp_path / "generations/1.new"
+    half = tmp_path / "generations/.1.new"
     half.mkdir()
     (half / "django.conf").write_text("half")
     assert [] == generations.find()
     assert 1 == generations.create(ONE)
-    (tmp_path / "generations/9.new").mkdir()
-    for name in ("current.x.new", "server.json.x.new", "status.json.x.new"):
+    (tmp_path / "generations/.9.new").mkdir()
+    for name in (".current.x.new", ".server.json.x.new", ".status.json.x.new"):
         (tmp_path / name).write_text("")
     generations.prune(keep=1, spare=frozenset())
     assert ["1"] == os.listdir(tmp_path / "generations")
     left = {name for name in os.listdir(tmp_path) if name.endswith(".new")}
-    assert {"status.json.x.new"} == left, "what looks are writing is theirs"
+    assert {".status.json.x.new"} == left, "what looks are writing is theirs"
 
 
 def test_the_last_ones_the_current_and_the_spared_are_kept(generations: Generations) -> None:

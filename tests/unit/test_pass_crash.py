@@ -94,7 +94,7 @@ def test_a_daemon_whose_writes_fail_completes_when_they_do_again(
         machine.until(lambda: "empty" == machine.entry("bob")["state"])
         machine.until(lambda: "served" == machine.entry("carol")["state"])
     assert machine.page("alice") is None
-    assert not list(machine.state.rglob("alice*.new"))
+    assert not list(machine.state.rglob(".alice*.new"))
 
 
 def test_a_link_that_cannot_be_changed_is_told_and_tried_again(

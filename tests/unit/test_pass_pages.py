@@ -204,10 +204,10 @@ def test_a_pass_removes_sets_that_nothing_points_to(machine: Machine) -> None:
     machine.students("alice", "bob")
     machine.once()
     kept = current(machine, "alice")
-    left = machine.state / "sets" / "alice" / "0123.new"
+    left = machine.state / "sets" / "alice" / ".0123.new"
     left.mkdir()
     shutil.copytree(machine.state / "sets" / "alice" / kept, left.with_name("old"))
-    (machine.state / "apps" / "zed.new").symlink_to("nowhere")
+    (machine.state / "apps" / ".zed.new").symlink_to("nowhere")
     machine.remove("bob")
     machine.forget("bob")
     machine.once()

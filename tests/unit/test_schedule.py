@@ -326,3 +326,15 @@ def test_the_spacing_of_a_process_before_us_holds() -> None:
     schedule.looked(set(), everyone=True, now=0.0)
     schedule.wanted(1.0)
     assert 9.0 == schedule.next()
+
+
+def test_who_was_unsettled_and_is_gone_has_no_entry() -> None:
+    """An account that is looked at no more leaves nothing behind."""
+    schedule = settled()
+    schedule.looked({"alice"}, everyone=False, unsettled={"alice"}, now=0.0)
+    assert {"alice"} == schedule.take(1.0).names
+    schedule.look_failed(everyone=False, now=1.0)
+    schedule.take(2.0)
+    schedule.looked(set(), everyone=True, now=2.0)
+    schedule.take(100.0)
+    assert 0 == schedule.entries
