@@ -72,6 +72,10 @@ class _Row:
         self.burst = max(0.0, self.burst - RECOVERS * (now - self.last)) + 1
         self.last = now
 
+    def worked(self) -> None:
+        """The next failure is the first again."""
+        self.pause = 0.0
+
     def back_off(self, first: float, most: float) -> float:
         pause = self.pause or first
         self.pause = min(most, 2 * pause)
@@ -103,7 +107,7 @@ class Schedule:
         `not_before` is when the first configuration may come, by what the process before us did.
         """
         self._timing = timing
-        self._beat_every = beat_every
+        self._beat_every = beat_every or inf
         self._kept = max(timing.quiet, BURST / RECOVERS)
         self._tasks = {task: _Row() for task in Task}
         self._rows: dict[Task | str, _Row] = dict(self._tasks.items())
@@ -127,7 +131,7 @@ class Schedule:
         tasks = {key for key in due if isinstance(key, Task)}
         if Task.CONFIGURE in tasks:
             self._tasks[Task.CONFIGURE].floor = inf
-        if Task.BEAT in tasks and self._beat_every is not None:
+        if Task.BEAT in tasks:
             self._tasks[Task.BEAT].ask(now + self._beat_every)
         names = {key for key in due if isinstance(key, str)}
         return Due(tasks, frozenset() if Task.EVERYONE in tasks else names)
@@ -184,9 +188,10 @@ class Schedule:
             for name in names:
                 self._rows[name].forget()
             row = self._tasks[Task.EVERYONE]
-            row.pause, row.asked = 0.0, now + self._timing.resync
+            row.worked()
+            row.asked = now + self._timing.resync
         for name in (names - unsettled) & self._rows.keys():
-            self._rows[name].pause = 0.0
+            self._rows[name].worked()
         for name in unsettled:
             row = self._rows.setdefault(name, _Row())
             row.ask(now + row.back_off(LOOK_RETRY, self._timing.resync))
@@ -220,7 +225,7 @@ class Schedule:
         row = self._tasks[Task.CONFIGURE]
         row.floor = not_before
         if converged:
-            row.pause = 0.0
+            row.worked()
         else:
             again = now + row.back_off(CONFIGURE_RETRY, CONFIGURE_RETRY_MOST)
             row.floor = max(again, not_before)

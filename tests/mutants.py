@@ -9,9 +9,10 @@ test fails for is printed, and is a question: either a test is missing, or `test
 why that mutant is the same program, or one that no user could tell from it. A reason whose mutant
 does not survive any more is an error too. Both lead to status 1.
 
-Which tests: those of `tests/unit` that name the package themselves, but not `*_random.py`: what a
-property finds by chance is an example that a test ought to give. Hypothesis' "ci" profile makes the
-others draw the same examples each time.
+Which tests: for each file those of its suite below, which is mutmut run once; with all that reach
+observe/ by way of a whole pass it took hours. None is a `*_random.py`: what a property finds by
+chance is an example that a test ought to give. Hypothesis' "ci" profile makes the others draw the
+same examples each time.
 
 What mutmut does not change: text outside functions, such as bounds, tables and expressions, and
 functions with a decorator. Tests at the edges of each bound are for people to write. cosmic-ray
@@ -24,13 +25,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import tomllib
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,15 +41,43 @@ import msgspec
 ROOT = Path(__file__).parents[1]
 REASONS = ROOT / "tests" / "mutants.toml"
 TARGETS = ("decide", "observe", "schedule.py")
+
+
+class Suite(NamedTuple):
+    """Files, and the unit tests that are to fail for each change of them."""
+
+    files: tuple[str, ...]
+    tests: tuple[str, ...]
+
+
+SUITES = (
+    Suite(
+        tuple(f"decide/{n}.py" for n in ("choice", "judge", "plan", "roster", "rules", "verdict")),
+        ("choice", "decide", "decide_accounts", "judge", "plan", "roster", "rules"),
+    ),
+    Suite(("schedule.py",), ("schedule",)),
+    Suite(("observe/accounts.py", "observe/identity.py"), ("accounts", "identity")),
+    Suite(
+        tuple(f"observe/{n}.py" for n in ("candidates", "descent", "interior", "projects")),
+        ("observe", "projects", "survey"),
+    ),
+    Suite(
+        ("observe/observer.py", "observe/sighting.py", "observe/survey.py"), ("observer", "survey")
+    ),
+    Suite(("observe/interpreter.py",), ("interpreter",)),
+    Suite(("observe/pipes.py",), ("pipes",)),
+    Suite(("observe/reach.py",), ("reach",)),
+    # Hundreds of texts for each Python that the machine has, `test_source.py`, are of the jail.
+    Suite(("observe/helper.py", "observe/source.py"), ("source_helper", "helper_hang")),
+)
+LIMIT = 30 * 60
+"""Seconds for one suite."""
 LEFT_OUT = {
     "observe/jail.py": "runs in a process of its own, with another Python: its tests start that",
 }
-PARSING = {"observe/helper.py", "observe/interpreter.py", "observe/pipes.py", "observe/source.py"}
-"""What talks to the parser's process: its own tests, hundreds of texts for each Python that the
-machine has, are run for these alone."""
 MEASURES = "test_hostile_text_costs_little_and_the_next_home_nothing"
 """It fails by itself beside mutants that take the processors."""
-COPIED = ("conf", "systemd", "Makefile", "README.md", "pyproject.toml", "reconciler", "tests")
+COPIED = ("conf", "systemd", "pyproject.toml", "reconciler", "tests")
 SURVIVED = {0: "survived", 5: "no test", 33: "no test"}
 """mutmut's exit statuses of a mutant that nothing failed for."""
 
@@ -82,10 +112,12 @@ class Found(NamedTuple):
 def main(arguments: list[str]) -> int:
     """Run, print, and return the exit status."""
     files = chosen(arguments or [t for t in TARGETS if (ROOT / "reconciler" / t).exists()])
-    with tempfile.TemporaryDirectory(prefix="slp-mutants-") as scratch:
-        prepare(Path(scratch), files)
-        run(Path(scratch))
-        found = {file: results(Path(scratch), file) for file in files}
+    found: dict[str, Found] = {}
+    for suite in suites(files):
+        with tempfile.TemporaryDirectory(prefix="slp-mutants-") as scratch:
+            prepare(Path(scratch), suite)
+            run(Path(scratch))
+            found |= {file: results(Path(scratch), file) for file in suite.files}
     return report(found, reasons())
 
 
@@ -103,7 +135,21 @@ def chosen(arguments: list[str]) -> list[str]:
     return sorted(found)
 
 
-def prepare(scratch: Path, files: list[str]) -> None:
+def suites(files: Iterable[str]) -> list[Suite]:
+    """Return what is to be run for these files."""
+    left = set(files)
+    found = []
+    for suite in SUITES:
+        here = tuple(file for file in suite.files if file in left)
+        left -= set(here)
+        if here:
+            found.append(Suite(here, suite.tests))
+    if left:
+        sys.exit(f"mutants: no suite of tests for {', '.join(sorted(left))}")
+    return found
+
+
+def prepare(scratch: Path, suite: Suite) -> None:
     """Copy what the tests need, with mutmut's settings."""
     for name in COPIED:
         source = ROOT / name
@@ -114,13 +160,15 @@ def prepare(scratch: Path, files: list[str]) -> None:
             shutil.copy(source, scratch / name)
     settings = {
         "source_paths": ["reconciler"],
-        "only_mutate": [f"reconciler/{file}" for file in files],
+        "only_mutate": [f"reconciler/{file}" for file in suite.files],
         "also_copy": [name for name in COPIED if name not in {"reconciler", "tests"}],
         "pytest_add_cli_args": [
             "-p", "no:cacheprovider", "-p", "no:xdist", "-m", "not box", "--hypothesis-profile=ci",
             "-k", f"not {MEASURES}",
         ],
-        "pytest_add_cli_args_test_selection": covering(files),
+        "pytest_add_cli_args_test_selection": [
+            f"tests/unit/test_{name}.py" for name in suite.tests
+        ],
         "timeout_multiplier": 5.0,
         "timeout_constant": 2.0,
         "use_git_change_detection": False,
@@ -130,28 +178,26 @@ def prepare(scratch: Path, files: list[str]) -> None:
         stream.writelines(f"{key} = {json.dumps(value)}\n" for key, value in settings.items())
 
 
-def covering(files: list[str]) -> list[str]:
-    """Return the unit tests that name the packages of these files."""
-    packages = {f"reconciler.{file.removesuffix('.py').partition('/')[0]}" for file in files}
-    names = re.compile("|".join(rf"\b{re.escape(package)}\b" for package in packages))
-    left_out = ["*_random.py"] if PARSING & set(files) else ["*_random.py", "test_source*.py"]
-    return [
-        str(path.relative_to(ROOT))
-        for path in sorted((ROOT / "tests" / "unit").glob("test_*.py"))
-        if not any(path.match(pattern) for pattern in left_out) and names.search(path.read_text())
-    ]
-
-
 def run(scratch: Path) -> None:
     """Let mutmut make the mutants and try them; its own words are shown only if it fails."""
     log = scratch / "log"
     workers = os.environ.get("WORKERS", "2")
     command = [str(Path(sys.executable).with_name("mutmut")), "run", "--max-children", workers]
     with log.open("wb") as stream:
-        done = subprocess.run(
-            command, cwd=scratch, stdout=stream, stderr=subprocess.STDOUT, check=False
+        mutmut = subprocess.Popen(
+            command, cwd=scratch, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True
         )
-    if done.returncode != 0:
+        try:
+            status: int | None = mutmut.wait(LIMIT)
+        except subprocess.TimeoutExpired:
+            status = None
+        finally:  # Ctrl-C as well: its workers go with it
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(mutmut.pid, signal.SIGKILL)
+            mutmut.wait()
+    if status is None:
+        sys.exit(f"mutants: mutmut took longer than {LIMIT} s")
+    if status != 0:
         sys.exit(f"{log.read_text(errors='replace')[-4000:]}\nmutants: mutmut failed")
 
 

@@ -15,6 +15,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 from reconciler.model import Account, Standing
 
@@ -70,11 +71,8 @@ class Accounts:
         self._member = _memberships(self._groups or {})
         self._living = None
         self._primary = Counter(row.gid for row in (self._rows or {}).values())
-        if self._rows is None or self._groups is None:
-            return set()
         # What was known is kept through an outage, so that its end brings the difference.
-        after = dict(self._everybody())
-        self._last = after
+        self._last = after = dict(self._everybody())
         return {name for name in {*before, *after} if before.get(name) != after.get(name)}
 
     def _everybody(self) -> Iterable[tuple[str, object]]:
@@ -143,7 +141,7 @@ class Accounts:
 
     def _service_answers(self, but: str, known: Mapping[str, str]) -> bool:
         others = (name for name, origin in known.items() if origin == "service" and name != but)
-        return any(self._ask(name) is not None for name, _ in zip(others, range(3), strict=False))
+        return any(self._ask(name) is not None for name in islice(others, 3))
 
     def _group_of(self, row: Row) -> tuple[str, bool] | None:
         assert self._groups is not None

@@ -55,5 +55,5 @@ def _await(fd: int, event: int, deadline: float) -> None:
     poll = select.poll()  # not select(): a daemon with 1,000 watches has descriptors above 1,024
     poll.register(fd, event)
     left = deadline - time.monotonic()
-    if left <= 0 or not poll.poll(max(left * 1000, 1)):
+    if left <= 0 or not poll.poll(left * 1000):
         raise TimeoutError("it did not answer in time")

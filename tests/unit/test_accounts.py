@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import grp
+import io
 import os
 import pwd
 from pathlib import Path
@@ -178,7 +179,7 @@ def test_an_account_made_anew_is_another_row(etc: Path, passwd: str, group: str)
 def test_what_is_no_account_is_no_line(etc: Path) -> None:
     """Numbers that the kernel has no ids for, or that Python will not read; half a line."""
     before = (etc / "passwd").read_text()
-    odd = ["4294967295", "4294967296", "9" * 5000, "-1", "x", "", "1e3"]
+    odd = ["4294967295", "4294967296", "9" * 5000, "-1", "x", "", "1e3", "0" * 9 + "77"]
     lines = [f"o{number}:x:{uid}:1001::/h:/bin/sh" for number, uid in enumerate(odd)]
     lines += [f"p{number}:x:1001:{gid}::/h:/bin/sh" for number, gid in enumerate(odd)]
     (etc / "passwd").write_text(before + "\n".join([*lines, "short:x:1:1", "alice:x:7:7::/h:", ""]))
@@ -299,3 +300,19 @@ def test_a_database_is_read_again_only_when_it_changed(
         fresh = Accounts(str(etc))
         fresh.refresh()
         assert standing == fresh.find("alice", {})[0]
+
+
+def test_of_a_database_no_more_is_read_than_can_be(
+    etc: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One byte more than the limit tells that it is too long, whatever else there is."""
+    asked: list[int | None] = []
+
+    class Spy(io.FileIO):
+        def read(self, size: int | None = None, /) -> bytes:
+            asked.append(size)
+            return super().read(-1 if size is None else size)
+
+    monkeypatch.setattr(module, "open", Spy, raising=False)
+    Accounts(str(etc)).refresh()
+    assert {64 * 1024 * 1024 + 1} == set(asked)

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from tests.mutants import Found, Mutant, Reason, chosen, covering, lines_of, reasons, report
+from tests.mutants import (
+    ROOT,
+    SUITES,
+    Found,
+    Mutant,
+    Reason,
+    chosen,
+    lines_of,
+    reasons,
+    report,
+    suites,
+)
 
 MUTANT = Mutant("decide/plan.py", "counts", "a < b", "a <= b")
 REASON = Reason(*MUTANT, reason="they are never equal")
@@ -56,13 +67,18 @@ def test_a_directory_stands_for_its_files_and_what_runs_elsewhere_is_left_out() 
         chosen(["decide/none.py"])
 
 
-def test_the_tests_of_a_file_name_its_package() -> None:
-    """Properties that draw are not among them."""
-    found = covering(["decide/plan.py"])
-    assert "tests/unit/test_plan.py" in found
-    assert {"tests/unit/test_decide_random.py", "tests/unit/test_settings.py"}.isdisjoint(found)
-    assert "tests/unit/test_source.py" in covering(["observe/source.py"])
-    assert "tests/unit/test_source.py" not in covering(["observe/candidates.py"])
+def test_each_file_has_one_suite_of_tests_that_are_there() -> None:
+    """A new file must be given one; of a suite, only what was chosen is changed."""
+    files = chosen(["decide", "observe", "schedule.py"])
+    assert files == sorted(file for suite in SUITES for file in suite.files)
+    for suite in SUITES:
+        for name in suite.tests:
+            assert (ROOT / f"tests/unit/test_{name}.py").exists()
+            assert not name.endswith("_random")
+    (suite,) = suites(["observe/survey.py"])
+    assert ("observe/survey.py",) == suite.files
+    with pytest.raises(SystemExit, match="no suite of tests for new"):
+        suites(["new.py", "schedule.py"])
 
 
 def test_each_reason_is_a_sentence_for_a_file_that_is_there() -> None:

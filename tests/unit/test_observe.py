@@ -7,13 +7,14 @@ import os
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 from msgspec.structs import replace
 
 from reconciler.observe import candidates, descent
-from reconciler.observe.interior import Interior
+from reconciler.observe.interior import Interior, signature
 from reconciler.observe.projects import WISHES, read_wishes
 from tests.unit.facts import ALICE
 
@@ -125,7 +126,7 @@ def test_of_many_directories_few_are_held_open(tmp_path: Path, home: Interior) -
             assert descriptor is not None
             assert nodes[-1].inode == os.fstat(descriptor).st_ino
             assert f"{number}/below" == nodes[-1].path
-        assert before + 66 >= len(os.listdir("/proc/self/fd"))
+        assert before + 1 + 64 == len(os.listdir("/proc/self/fd")), "the home and so many"
         assert tree.walk("0/below")[0][-1].inode == os.stat(tmp_path / "home/0/below").st_ino
     assert before == len(os.listdir("/proc/self/fd"))
 
@@ -211,6 +212,43 @@ def test_where_nothing_else_is_a_link_is_the_likeliest_reason(
     assert {f"{number}/app.py" for number in range(links)} >= set(found)
 
 
+@pytest.mark.parametrize("more", [0, 1])
+def test_directories_are_looked_into_up_to_a_bound(
+    tmp_path: Path, home: Interior, more: int
+) -> None:
+    """1,024 of one home, and the rest are counted."""
+    for number in range(1022 + more):  # beside the two that are there
+        (tmp_path / f"home/mysite/d{number}").mkdir()
+    found = candidates.find(home, ["*/*/wsgi.py"])
+    assert (1024 + more, more) == (found.directories, found.unseen)
+
+
+@pytest.mark.parametrize("names", [512, 513, 4096, 4097])
+def test_names_are_read_and_remembered_up_to_a_bound(tmp_path: Path, names: int) -> None:
+    """Of up to 512, what is not among them is not asked for; of up to 4,096, all are read."""
+    for number in range(names):
+        (tmp_path / f"{number}").touch()
+    with contextlib.closing(Interior(os.open(tmp_path, os.O_RDONLY))) as tree:
+        assert min(names, 4096) == len(tree.entries(""))
+        assert ({""} if names == 4097 else set()) == tree.cut
+        (tmp_path / "late").touch()
+        assert (names > 512) == (tree.node_at("late") is not None)
+
+
+def test_whatever_time_a_file_says_it_has_a_signature() -> None:
+    """A tmpfs takes a time of 2^63 seconds, and one before 1970; a nanosecond is a difference."""
+    found = {
+        signature(
+            SimpleNamespace(
+                st_dev=1, st_ino=2, st_size=3, st_mtime_ns=modified, st_ctime_ns=changed
+            )  # type: ignore[arg-type]
+        )
+        for modified in (-1, 0, 1, 2**63 * 10**9 + 7)
+        for changed in (-1, 0, 1, 2**63 * 10**9 + 7)
+    }
+    assert 16 == len(found)
+
+
 def test_a_directory_that_was_entered_stays_the_one_told_of(tmp_path: Path, home: Interior) -> None:
     """Its owner puts another in its place meanwhile: what is told is not half of each."""
     inode = home.walk("mysite/mysite")[0][-1].inode
@@ -262,10 +300,56 @@ def test_wishes_are_read_where_they_are_the_students(tmp_path: Path) -> None:
     found = wishes(owner())
     assert ("a/b/wsgi.py", "a/s", ".ve") == (found.script, found.static, found.virtualenv)
     assert wishes(replace(ALICE, uid=os.getuid() + 1)).script is None
+    text = f'script = "{"a/" * 31}wsgi.py"\n'  # 32 names deep
+    for more, read in ((0, True), (1, False)):
+        file.write_text(text + "#" * (8 * 1024 - len(text) + more))
+        assert read == (wishes(owner()).script is not None)
+    file.write_text(text)
+    os.link(file, tmp_path / "second")
+    assert (None, None) == (wishes(owner()).script, wishes(owner()).fault)
+    os.unlink(tmp_path / "second")
+    assert wishes(owner()).script
     file.rename(tmp_path / "elsewhere")
     file.symlink_to(tmp_path / "elsewhere")
     linked = wishes(owner())
     assert (None, "link") == (linked.script, linked.nodes[-1].kind)
+
+
+@pytest.mark.parametrize("became", ["another's", "longer", "a second name", "a pipe"])
+def test_a_wish_is_asked_once_more_after_it_was_opened(
+    tmp_path: Path, home: Interior, monkeypatch: pytest.MonkeyPatch, became: str
+) -> None:
+    """Its owner puts a neighbour's in its place between the look and the opening."""
+    file = tmp_path / "home" / WISHES
+    file.write_text('script = "a/wsgi.py"\n')
+    real = descent.open_file
+    me = owner()
+
+    def open_file(name: str, *, at: int) -> tuple[int, os.stat_result] | None:
+        if became == "longer":
+            file.write_text('script = "a/wsgi.py"\n' + "#" * 8192)
+        elif became == "a second name":
+            os.link(file, tmp_path / "second")
+        elif became == "a pipe":
+            file.unlink()
+            os.mkfifo(file)
+        found = real(name, at=at)
+        if became == "another's":
+            assert found is not None
+            return found[0], os.stat_result((*found[1][:4], me.uid + 1, *found[1][5:]))
+        return found
+
+    monkeypatch.setattr(descent, "open_file", open_file)
+    told = read_wishes(home, me)
+    assert (None, None) == (told.script, told.fault)
+    node = told.nodes[-1]
+    field, value = {
+        "another's": ("uid", me.uid + 1),
+        "longer": ("size", 8192 + 21),
+        "a second name": ("links", 2),
+        "a pipe": ("kind", "file"),  # as it was found
+    }[became]
+    assert value == getattr(node, field)
 
 
 def owner() -> Account:

@@ -129,6 +129,15 @@ def test_any_other_error_is_unknown(reach: Reach, place: Path) -> None:
             reach.can_list_or_read(path, directory=False)
 
 
+def test_the_longest_path_that_can_be_is_asked_for() -> None:
+    """4,095 bytes, and no more: the kernel takes none, so that nobody can tell."""
+    reach = Reach(pwd.getpwuid(os.geteuid()).pw_name)
+    assert False is reach.can_list_or_read("/a" * 2047 + "/", directory=False)
+    with pytest.raises(HelperError, match="too long"):
+        reach.can_list_or_read("/a" * 2048, directory=False)
+    reach.close()
+
+
 def test_an_unknown_user_is_unknown_not_a_no() -> None:
     """A database that does not answer must not make every static directory unreachable."""
     reach = Reach("no-such-user")

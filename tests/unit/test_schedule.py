@@ -100,6 +100,28 @@ def test_a_loop_of_changes_is_looked_at_as_often_as_max_wait() -> None:
     assert {"loop"} == schedule.take(200.0).names, "and is forgiven"
 
 
+def test_a_burst_is_so_many_looks_less_what_was_forgotten() -> None:
+    """The fortieth look at eight changes a second is the last one at once; then they wait."""
+    schedule = settled(timing=Timing(quiet=0.125, max_wait=1.0, resync=86400.0))
+    now = 100.0
+    for _ in range(40):  # each counts one, and half of one is forgotten until the next
+        schedule.woken(["loop"], now)
+        assert {"loop"} == schedule.take(now).names
+        now += 0.125
+    schedule.woken(["loop"], now)
+    assert now + 1.0 == schedule.next()
+    schedule.woken(["loop"], now + 0.5)
+    assert now + 1.0 == schedule.next(), "counted from the first"
+
+
+def test_two_events_at_once_are_one() -> None:
+    """What is due now is not put off by the next."""
+    schedule = settled()
+    schedule.woken(["a"], 10.0)
+    schedule.woken(["a"], 10.0)
+    assert 10.0 == schedule.next()
+
+
 def test_a_recheck_is_due_then_or_before() -> None:
     """The end of grace; an event in between comes sooner and takes its place."""
     schedule = settled()
@@ -160,8 +182,15 @@ def test_an_entry_ends_by_itself() -> None:
     schedule.take(14.9)
     assert 1000 == schedule.entries, "a burst is still counted"
     schedule.looked({"s7"}, everyone=False, now=14.9)
-    schedule.take(21.0)
+    schedule.take(15.0)
+    assert 1 == schedule.entries, "it was looked at since"
+    schedule.take(20.0)
     assert 0 == schedule.entries
+    slow = settled(timing=Timing(quiet=8.0, max_wait=9.0))
+    slow.woken(["a"], 10.0)
+    for now, entries in ((10.0, 1), (17.9, 1), (18.0, 0)):
+        slow.take(now)
+        assert entries == slow.entries, "what follows within `quiet` is not the first"
 
 
 # ---- everyone ------------------------------------------------------------------------------------

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from reconciler.model import Home, Standing
 from reconciler.observe import candidates, descent, interior, observer, sighting, survey
 from tests.unit.classroom import APP, School, as_root, look, only, school, seen
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from reconciler.observe.interior import Interior
 
 __all__ = ["school"]
@@ -134,6 +137,15 @@ def test_a_file_is_asked_once_more_after_it_was_opened(
         assert value == getattr(told.file, field)
 
 
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_script_is_read_up_to_its_bound(school: School, more: int) -> None:
+    """64 KiB, and not the first 64 of 65."""
+    school.student("alice")
+    school.script("alice", text=APP + "#" * (64 * 1024 - len(APP) + more))
+    told = only(seen(school.observer(), "alice"))
+    assert (not more, None) == (told.source is not None, told.trouble)
+
+
 def test_a_file_that_grows_while_it_is_read_is_not_half_read(
     school: School, monkeypatch: Any
 ) -> None:
@@ -218,6 +230,26 @@ def test_an_unchanged_home_is_not_looked_into_again(school: School, monkeypatch:
         told = look(looker, "alice", told)
         assert told == look(looker, "alice", told)
         assert before + 1 == len(looked)
+
+
+def test_a_home_is_remembered_a_tick_after_its_last_change(tmp_path: Path) -> None:
+    """100 ms, more than any file system's clock takes for one."""
+    tree = interior.Interior(os.open(tmp_path, os.O_RDONLY))
+    told = Home("alice", Standing.FOUND, None, tree.home)
+    for late, remembered in ((100_000_000, False), (100_000_001, True)):
+        assert remembered == bool(observer._memo(told, tree, tree.newest + late))
+    tree.close()
+
+
+def test_of_texts_so_many_are_remembered(school: School, monkeypatch: Any) -> None:
+    """One more, and they begin anew: a class cannot fill the memory."""
+    monkeypatch.setattr(observer, "_MAX_SOURCES", 2)
+    school.student("alice")
+    looker = school.observer()
+    for number, kept in ((1, 1), (2, 2), (3, 1), (3, 1), (2, 2)):
+        school.script("alice", text=f"{APP}# {number}\n")
+        assert only(seen(looker, "alice")).source
+        assert kept == len(looker._sources)
 
 
 def test_what_changed_just_now_is_looked_at_once_more(school: School) -> None:
