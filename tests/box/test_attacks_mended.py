@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.lab import mends
+from tests.lab import mends, units
 from tests.lab.attacks import ATTACKS, reaches_anothers_requests
 from tests.lab.ground import Ground
 from tests.lab.waiting import wait_for
@@ -72,11 +73,17 @@ def test_a_mount_without_links_is_without_the_students_own(ground: Ground) -> No
     assert "Too many levels of symbolic links" in done.stderr
 
 
+def as_shipped(ground: Ground) -> None:
+    """Start Apache as its unit's drop-in has it; its configuration is as shipped already."""
+    units.ship(units.DROP_IN)
+    ground.server.restart()
+
+
 @pytest.mark.box(systemd=True, timeout=180)
 def test_an_apache_that_an_app_ended_comes_back(ground: Ground) -> None:
-    """Six times one after the other: systemd's own limit would be five."""
+    """As it is shipped, six times one after the other: systemd's own limit would be five."""
     ground.set_up("exit_status")
-    mends.come_back(ground)
+    as_shipped(ground)
     for _ in range(6):
         before = ground.server.running()
         ground.server.get("/django/mallory/")
@@ -85,12 +92,29 @@ def test_an_apache_that_an_app_ended_comes_back(ground: Ground) -> None:
         assert "hello" == page.text
 
 
+@pytest.mark.box(systemd=True)
+def test_an_administrator_still_stops_it(ground: Ground) -> None:
+    """A stop holds: while all is well, and while systemd is about to start it once more."""
+    ground.set_up("exit_status")
+    as_shipped(ground)
+    for is_ending in (False, True):
+        if is_ending:
+            ground.server.get("/django/mallory/")
+            wait_for(lambda: units.ask("SubState", units.APACHE) == "auto-restart", 20, "its end")
+        units.run("systemctl", "stop", "apache2")
+        time.sleep(3)  # three times RestartSec
+        assert "inactive" == units.ask("ActiveState", units.APACHE)
+        assert ground.server.parent() is None
+        ground.server.start()
+        assert "hello" == ground.server.get("/django/alice/").text
+
+
 @pytest.mark.box(systemd=True, timeout=180)
 @pytest.mark.parametrize("attack", ["A8", "A9"])
 def test_an_administrator_gets_the_server_back(attack: str, ground: Ground) -> None:
     """Who stands in the settings as not enabled is gone after a restart of Apache's."""
     ground.set_up(BY_ID[attack].script)
-    mends.come_back(ground)
+    as_shipped(ground)
     assert BY_ID[attack].succeeds(ground)
     ground.program.write_settings("[accounts.mallory]\nenabled = false\n")
     ground.program.once("--no-reload", status=None)

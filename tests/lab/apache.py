@@ -6,6 +6,7 @@ import http.client
 import os
 import pwd
 import re
+import shutil
 import signal
 import socket
 import ssl
@@ -17,6 +18,7 @@ from pathlib import Path
 from tests.lab.waiting import wait_for
 
 CONF = Path("/etc/apache2")
+SHIPPED = Path(__file__).resolve().parents[2] / "conf/apache/slp-reconciler.conf"
 STATE = Path("/var/lib/slp-reconciler")
 ERROR_LOG = Path("/var/log/apache2/error.log")
 PID_FILE = Path("/run/apache2/apache2.pid")
@@ -84,9 +86,7 @@ class Server:
         self.site("000-default.conf", http_port, http_name, "django.conf" if includes else "")
         self.site("default-ssl.conf", https_port, https_name, "django-ssl.conf" if includes else "")
         if includes:
-            (CONF / "conf-enabled/slp-reconciler.conf").write_text(
-                "IncludeOptional slp-server.conf\n"
-            )
+            shutil.copy(SHIPPED, CONF / "conf-enabled/slp-reconciler.conf")
             links = {"django.conf": "django.conf", "django-ssl.conf": "django-ssl.conf"}
             for name, target in (links | {"slp-server.conf": "server.conf"}).items():
                 (CONF / name).unlink(missing_ok=True)

@@ -95,17 +95,6 @@ def follow_no_links_in_homes(ground: Ground) -> None:
     subprocess.run(["mount", "-o", "remount,bind,nosymfollow", root], check=True)
 
 
-def come_back(ground: Ground) -> None:
-    """Have systemd start an Apache that ended, however it ended, and let no app delay its end."""
-    (CONF / "conf-enabled/end.conf").write_text("GracefulShutdownTimeout 5\n")
-    drop_in = Path("/etc/systemd/system/apache2.service.d/again.conf")
-    drop_in.parent.mkdir(parents=True, exist_ok=True)
-    text = "[Unit]\nStartLimitIntervalSec=0\n[Service]\nRestart=always\nRestartSec=1\n"
-    drop_in.write_text(text)
-    ground.server.command("systemctl", "daemon-reload")
-    ground.server.restart()
-
-
 def take_passwords_away(_: Ground) -> None:
     """Take a visitor's password from the request once the site has seen it."""
     text = '<Location "/django">\n    RequestHeader unset Authorization\n</Location>\n'
