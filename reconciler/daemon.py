@@ -109,8 +109,10 @@ class Daemon:
             return 3
         self._log.info("daemon.started", root=self._settings.homes.root)
         self._supervisor.tell(STATUS="first pass")
-        while not self._is_stopping:
+        while True:
             self._receive()
+            if self._is_stopping:  # the next start looks at everyone anyway
+                break
             self._reread()
             self._do_what_is_due()
             self._say_ready()
@@ -164,7 +166,7 @@ class Daemon:
     def _reread(self) -> None:
         """Begin a new life with the settings as they are; whatever that raises, the old goes on."""
         # Not while a job is under way: how it ends is for those who began it.
-        if self._reread_for is None or self._jobs.running or self._is_stopping:
+        if self._reread_for is None or self._jobs.running:
             return
         why, self._reread_for = self._reread_for, None
         try:
@@ -194,14 +196,13 @@ class Daemon:
         everyone = names is None
         try:
             found = life.passes.look(names, grace=life.settings.timing.grace)
+            self._looked(found, everyone=everyone)
         except (Unreadable, LockTimeoutError, OSError, TemplateError) as error:
             self._log.error("pass.failed", message=str(error))
             life.schedule.look_failed(everyone=everyone, now=clock.now())
         except Exception:  # noqa: BLE001  whatever it is, the next try may do, and this one is told
             self._log.exception("pass.failed")
             life.schedule.look_failed(everyone=everyone, now=clock.now())
-        else:
-            self._looked(found, everyone=everyone)
         self._has_looked |= everyone
 
     def _looked(self, found: Look, *, everyone: bool) -> None:
@@ -209,7 +210,7 @@ class Daemon:
         self._teller.look(found, life.passes)
         life.schedule.looked(
             found.looked,
-            everyone=everyone,
+            everyone=everyone and found.trouble is None,
             unsettled=found.unsettled,
             rechecks=found.rechecks,
             now=now,
@@ -241,21 +242,21 @@ class Daemon:
     def _configure(self) -> None:
         passes = self._life.passes
         try:
-            wanted = passes.wanted()
-        except (OSError, TemplateError) as error:
+            work = partial(passes.configure, passes.wanted())
+            self._jobs.start(Job("configure", work, self._configured))
+        except Exception as error:  # noqa: BLE001  no thread, no descriptor: it is tried again
             self._configured(error)
-        else:
-            self._jobs.start(Job("configure", partial(passes.configure, wanted), self._configured))
 
     def _configured(self, ended: Outcome | Exception) -> None:
         life, now = self._life, self._outside.clock.now()
         self._has_configured = True
         self._teller.outcome(ended)
-        life.schedule.configured(
-            converged=isinstance(ended, Outcome) and ended.ending is Ending.CONVERGED,
-            not_before=life.passes.not_before,
-            now=now,
-        )
+        try:
+            not_before = life.passes.not_before
+        except OSError:  # its notes cannot be read just now
+            not_before = now
+        converged = isinstance(ended, Outcome) and ended.ending is Ending.CONVERGED
+        life.schedule.configured(converged=converged, not_before=not_before, now=now)
         life.schedule.told(now)
         if isinstance(ended, Outcome):
             life.schedule.woken(ended.quarantined, now)

@@ -49,8 +49,9 @@ class Jobs:
                 result = error
             self._send(Ended(job, result))
 
-        self._running[job] = threading.Thread(target=work, name=job.name, daemon=True)
-        self._running[job].start()
+        thread = threading.Thread(target=work, name=job.name, daemon=True)
+        thread.start()  # first: where it cannot be, nothing is under way
+        self._running[job] = thread
         if job.limit is not None:
             late = Ended(job, TimeoutError(f"{job.name} took longer than {job.limit:g} s"))
             timer = threading.Timer(job.limit, self._send, [late])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 
@@ -22,9 +23,10 @@ class Supervisor:
             return
         address = "\0" + self._address[1:] if self._address[0] == "@" else self._address
         text = "\n".join(f"{key}={value}" for key, value in values.items())
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+        # No descriptor left, nobody there, a full queue: none is a reason to end.
+        with (
+            contextlib.suppress(OSError),
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender,
+        ):
             sender.setblocking(False)
-            try:
-                sender.sendto(text.encode(), address)
-            except OSError:
-                return
+            sender.sendto(text.encode(), address)

@@ -17,10 +17,12 @@ from collections.abc import Collection, Iterable, Mapping, Set
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from reconciler.case import Case, Cases
 from reconciler.decide.plan import BRAKE_WINDOW, Change, Plan, calculate, counts
 from reconciler.decide.verdict import Context, judge
-from reconciler.model import Standing
+from reconciler.model import NO_WISHES, Standing
 from reconciler.observe import interpreter
 from reconciler.observe.observer import Observer
 from reconciler.observe.sighting import Seen, Subject
@@ -60,7 +62,7 @@ class Look:
     trouble: str | None = None
     """Why what must be remembered could not be written; the next look tries it again."""
     waits_anew: bool = False
-    """What waits for somebody is another than before."""
+    """What waits for somebody is another than the status says."""
     took_ms: float = 0.0
 
 
@@ -105,6 +107,8 @@ class Passes:
         """Why no configuration can be made, which is the templates' fault, or None."""
         self.blocked: str | None = None
         """Why a configuration that differs waits, or None."""
+        self._said: str | None = None
+        """What waits, as the status says it."""
         self._cases = Cases(settings)
         for name, entry in status.read(self._notices.read_status()).accounts.items():
             self._cases.row(name).told = entry
@@ -148,7 +152,6 @@ class Passes:
             started = self._clock.now()
             if not dry_run:
                 self._prepare()
-            waited = self.waits
             batch = self._batch(names)  # 2
             subjects = (Subject(c.name, c.app.script if c.app else None, c.seen) for c in batch)
             observed = self._observer.observe(subjects, self._notes.origin)
@@ -175,7 +178,7 @@ class Passes:
                 rechecks={c.name: at for c in todo if (at := c.recheck_at) is not None},
                 failed=failed,
                 trouble=self._save(),
-                waits_anew=self.waits != waited,
+                waits_anew=self.waits != self._said,
                 took_ms=(self._clock.now() - started) * 1e3,
             )
 
@@ -184,7 +187,7 @@ class Passes:
         try:
             self._notes.save()
         except OSError as error:
-            return f"{error.strerror}: {error.filename}"
+            return f"{error.strerror}: accounts.json"
         return None
 
     def _prepare(self) -> None:
@@ -250,7 +253,12 @@ class Passes:
             soft_since=before.soft_since if before is not None else None,
             names_scripts=self._names_scripts,
         )
-        case.verdict = judge(seen.home, context)
+        try:
+            case.verdict = judge(seen.home, context)
+        except Exception as error:  # noqa: BLE001  a student's input found a fault of ours: theirs alone
+            why = f"{type(error).__name__}: {error}"[:200]
+            home = replace(seen.home, scripts=(), wishes=NO_WISHES, trouble=why)
+            case.verdict = judge(home, context)
         if case.verdict is not None:
             quarantine = self._quarantined.get(case.name)
             case.phrase = self._wording.phrase(case.verdict, case.phrase, quarantine)
@@ -292,12 +300,20 @@ class Passes:
     def _carry_out(self, plan: Plan, todo: Iterable[Case]) -> None:
         """Make the changes; what cannot be made is the case's trouble, and tried again."""
         to_come = {change.account: change.app for change in plan.changes}
+        counted = {change.account for change in plan.changes if counts(change)}
+        for name in counted:
+            self._notes.withdrew(name)
+        # Beforehand: whoever ends us meanwhile must not have the next process let as many through.
+        unsaved = self._save() if counted else None
         for case in todo:  # pages before links: no moment without either
             case.trouble = None
             if to_come.get(case.name, case.app) is None:
                 self._show(case)
         for change in plan.changes:
             case = self._cases.row(change.account)
+            if unsaved is not None and case.name in counted:
+                case.trouble = unsaved
+                continue
             try:
                 self._apply(change, case)
             except OSError as error:
@@ -312,8 +328,6 @@ class Passes:
             return
         self._sets.withdraw(case.name, case.live)
         case.live = None
-        if counts(change):
-            self._notes.withdrew(case.name)
 
     def _show(self, case: Case) -> None:
         """Write what the account's URL says."""
@@ -361,7 +375,9 @@ class Passes:
         names = cases.roster.declared
         if drop_unresolved:
             names, unnamed = names - unnamed, set()
-        configuration = self._wording.whole(cases.stanzas, names, altered=cases.altered)
+        configuration = self._wording.whole(
+            cases.stanzas, names, altered=cases.altered or drop_unresolved
+        )
         cases.altered = False
         current = self.generations.current()
         differs = self.generations.digest(current) != configuration.digest
@@ -429,4 +445,5 @@ class Passes:
             self._notices.write_status(status.encode(whole))
             if self.settings.pages.dashboard:
                 self._notices.write_dashboard(pages.dashboard(whole))
+        self._said = whole.held
         return status.summary(whole)

@@ -7,6 +7,7 @@ on the state directory would count instead, and be the administrator's wish.
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import os
 import secrets
@@ -78,11 +79,13 @@ def _replacing(path: str) -> Iterator[str]:
 
 
 def target(path: str) -> str | None:
-    """Return where the link `path` points, or None where there is none."""
+    """Return where the link `path` points, or None where there is none, or what is no link."""
     try:
         return os.readlink(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
+    except OSError as error:
+        if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.EINVAL}:
+            return None
+        raise
 
 
 def read(path: str, *, limit: int) -> bytes | None:

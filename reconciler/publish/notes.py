@@ -95,7 +95,7 @@ def decode(path: str, absent: T) -> T:
         return absent
     try:
         return msgspec.json.decode(data, type=type(absent))
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, ValueError, RecursionError):  # damaged
         return absent
 
 

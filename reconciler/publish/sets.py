@@ -153,7 +153,7 @@ class Sets:
             return None
         try:
             return msgspec.json.decode(data, type=App)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, ValueError, RecursionError):  # damaged
             return None
 
     def _write(self, app: App, home: str, name: str) -> Stamps:

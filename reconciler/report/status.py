@@ -70,7 +70,7 @@ def read(data: bytes) -> Status:
     """Return a status from its bytes; an empty one where they are damaged."""
     try:
         return msgspec.json.decode(data, type=Status)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, ValueError, RecursionError):  # damaged
         return Status()
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from reconciler.publish.protocol import Publisher
 from reconciler.publish.sets import Sets
 from reconciler.watch import Watch
 
@@ -234,3 +235,53 @@ def test_reading_again_waits_for_a_configuration_under_way(machine: Machine) -> 
         machine.student("bob")
         machine.until(lambda: machine.serves("bob"))
         assert reloads + 2 == machine.apache.reloads
+
+
+def test_a_configuration_that_cannot_begin_is_tried_again(machine: Machine) -> None:
+    """What is current cannot be read just as its turn has come: told, and no end of the daemon."""
+    machine.configure(timing={"reload_interval": 0.3})
+    machine.student("alice")
+    machine.once()
+    current = machine.state / "current"
+    with machine.daemon() as daemon:
+        machine.student("bob")
+        machine.until(lambda: machine.app("bob"))
+        target = os.readlink(current)
+        current.unlink()
+        current.mkdir()
+        machine.until(lambda: not daemon.alive or machine.log.of("generation.failed"))
+        assert daemon.alive
+        current.rmdir()
+        current.symlink_to(target)
+        machine.until(lambda: machine.serves("bob"))
+
+
+def test_a_stop_waits_for_the_look_in_hand_and_begins_no_other(machine: Machine) -> None:
+    """The next start looks at all anyway; a stop has 30 s, and a full look may take 10."""
+    machine.student("alice")
+    machine.student("bob", project=None)
+    machine.once()
+    with machine.daemon() as daemon, machine.no_looks():
+        daemon.signal(signal.SIGTERM)
+        machine.project("bob")
+    assert {"alice"} == machine.published
+
+
+def test_what_cannot_be_asked_after_a_look_is_no_end(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full table of files, just when the other side's notes are read: the look is made again."""
+    machine.student("alice")
+    machine.once()
+    once = [OSError(errno.EMFILE, os.strerror(errno.EMFILE))]
+
+    def unverified(publisher: Publisher) -> bool:
+        if once:
+            raise once.pop()
+        return publisher.generations.current() != publisher.notes.seen
+
+    monkeypatch.setattr(Publisher, "unverified", property(unverified))
+    with machine.daemon():
+        machine.until(lambda: machine.log.of("pass.failed"))
+        machine.student("bob")
+        machine.until(lambda: machine.serves("bob"))

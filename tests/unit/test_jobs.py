@@ -5,6 +5,8 @@ from __future__ import annotations
 import queue
 import threading
 
+import pytest
+
 from reconciler.jobs import Ended, Job, Jobs
 
 
@@ -61,3 +63,16 @@ def test_one_in_time_is_not_told_of_twice() -> None:
     jobs.take(inbox.get(timeout=10))
     jobs.take(inbox.get(timeout=10))
     assert [1] == took
+
+
+def test_one_that_cannot_begin_is_not_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine gives no thread: whoever asked is told, and may ask again."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    jobs = Jobs(lambda _: None)
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(RuntimeError):
+        jobs.start(Job("sum", lambda: 7, lambda _: None))
+    assert frozenset() == jobs.running

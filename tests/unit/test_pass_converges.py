@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from reconciler import passes
 from reconciler.once import Exit
 
 if TYPE_CHECKING:
+    from reconciler.decide.verdict import Context
+    from reconciler.model import Home, Verdict
     from tests.unit.machine import Faults, Machine
 
 BRAKE = {"max_withdrawn_count": 1, "max_withdrawn_share": 0.25}
@@ -57,6 +60,41 @@ def test_notes_that_cannot_be_written_hide_nothing_that_was_done(
         faults.heal()
         machine.until(lambda: '"bob"' in (machine.state / "accounts.json").read_text())
     assert 1 == len([e for e in machine.log.of("app.published") if e["account"] == "bob"])
+
+
+def test_a_full_disk_makes_no_daemon_busy(machine: Machine, faults: Faults) -> None:
+    """The notes are tried later each time, and it is said once that they cannot be written."""
+    machine.students("alice")
+    machine.once()
+    with machine.daemon():
+        faults.where("accounts.json")
+        machine.students("bob")
+        machine.until(lambda: machine.log.of("notes.failed"))
+        before = machine.log.passes
+        machine.stays(lambda: machine.log.passes - before <= 4, during=3.0)
+        assert 1 == len(machine.log.of("notes.failed"))
+        faults.heal()
+
+
+def test_a_fault_of_ours_that_one_home_finds_is_that_homes_alone(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it had published stays, and it says so; the others come and go."""
+    machine.students("alice", "bob")
+    machine.once()
+    real = passes.judge
+
+    def judge(home: Home, context: Context) -> Verdict | None:
+        if home.name == "bob" and home.scripts:
+            raise ZeroDivisionError("division by zero")
+        return real(home, context)
+
+    monkeypatch.setattr(passes, "judge", judge)
+    machine.project("bob", "mysite", "application = 7\n")
+    machine.student("carol")
+    assert Exit.CONVERGED == machine.once()
+    assert {"alice", "bob", "carol"} == machine.published
+    assert "unreadable" == machine.code("bob")
 
 
 def test_a_pass_whose_notes_cannot_be_written_says_so_by_its_status(

@@ -182,3 +182,22 @@ def test_only_some_generations_are_kept(machine: Machine) -> None:
         machine.once()
     kept = {int(path.name) for path in (machine.state / "generations").iterdir()}
     assert {3, 4} == kept
+
+
+def test_a_process_that_ends_before_its_notes_does_not_outwit_the_brake(
+    machine: Machine, faults: Faults
+) -> None:
+    """Five of twenty go, which it lets through; so do not three more a moment later."""
+    machine.configure(safety={"max_withdrawn_count": 1, "max_withdrawn_share": 0.25})
+    names = [f"s{number:02}" for number in range(20)]
+    machine.students(*names)
+    machine.once()
+    for name in names[:5]:
+        machine.remove(name, "mysite")
+    faults.where("accounts.json")
+    with suppress(OSError):
+        machine.once()
+    faults.heal()
+    for name in names[5:8]:
+        machine.remove(name, "mysite")
+    assert Exit.HELD == machine.once()
