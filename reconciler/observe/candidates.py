@@ -69,7 +69,7 @@ def find(home: Interior, patterns: Sequence[str]) -> Candidates:
         # What is behind a link, or in a directory that its own student may not read, is not known;
         # but where a home has nothing else, that is the likeliest reason why nothing is served.
         name = patterns[0].rpartition("/")[2]
-        found += [f"{path}/{name}" for path in blamed[:_MAX_BLAMED]]
+        found = [f"{path}/{name}" for path in blamed[:_MAX_BLAMED]]
     unseen = max(0, directories - _MAX_DIRECTORIES) + len(home.cut)
     return Candidates(found, directories, unseen)
 

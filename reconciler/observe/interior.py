@@ -172,8 +172,6 @@ class Interior:
         Raises:
             Unreadable: it could not be told.
         """
-        if not self.is_directory(directory):
-            return False
         kind = self._listed_as(directory, name)
         if kind is not None:
             return kind == "file"

@@ -51,7 +51,7 @@ class Projects:
         project = _project(home, package)
         return Project(
             project,
-            _static(home, base, static or f"{project}/static".lstrip("/"), project, package),
+            _static(home, base, static or (f"{project}/static" if project else "static"), package),
             self._virtualenv(home, base, project, virtualenv),
         )
 
@@ -76,9 +76,9 @@ class Projects:
         return found
 
 
-def _static(home: Interior, base: str, path: str, project: str, package: str) -> Static | None:
-    # One that holds the settings, or the home, would give away the project's own text.
-    if any(f"{inner}/".startswith(f"{path}/") for inner in ("", project, package) if inner):
+def _static(home: Interior, base: str, path: str, package: str) -> Static | None:
+    # One that holds the package, whoever names it, would give away the project's own text.
+    if f"{package}/".startswith(f"{path}/"):
         return None
     return Static(f"{base}/{path}", None) if _is_directory(home, path) else None
 
@@ -137,12 +137,16 @@ def read_wishes(home: Interior, account: Account) -> Wishes:
     except tomllib.TOMLDecodeError as error:
         told = re.search(r"at line (\d+)", str(error))
         line = int(told.group(1)) if told else data.count(b"\n") + 1  # "at end of document"
-        return Wishes(nodes, Fault("syntax-error", line, str(error)))
+        return _wrong(nodes, line, str(error))
     except RecursionError:
-        return Wishes(nodes, Fault("syntax-error", 1, "too deeply nested"))
+        return _wrong(nodes, 1, "too deeply nested")
     except ValueError as error:  # a number of thousands of digits, a date of month 13
-        return Wishes(nodes, Fault("syntax-error", 1, str(error)[:200]))
+        return _wrong(nodes, 1, str(error))
     return _wishes(nodes, document, data.decode())
+
+
+def _wrong(nodes: tuple[Node, ...], line: int, why: str) -> Wishes:
+    return Wishes(nodes, Fault("syntax-error", line, why[:200]))  # a key may have 8 KiB
 
 
 def _wishes(nodes: tuple[Node, ...], document: dict[str, object], text: str) -> Wishes:
@@ -163,6 +167,6 @@ def _wishes(nodes: tuple[Node, ...], document: dict[str, object], text: str) -> 
         elif key == "script" and "/" not in value:
             why = "script is to be in a directory below the home, such as mysite/mysite/wsgi.py"
         if why is not None:
-            return Wishes(nodes, Fault("syntax-error", line, why))
+            return _wrong(nodes, line, why)
         said[key] = str(value)
     return Wishes(nodes, None, said.get("script"), said.get("static"), said.get("virtualenv"))

@@ -22,7 +22,6 @@ class Reach:
     """
 
     def __init__(self, user: str, *, timeout: float = 5.0) -> None:
-        self._user = user
         self._helper = Helper(sys.executable, "reader", user, timeout=timeout)
 
     def can_list_or_read(self, path: str, *, directory: bool) -> bool:

@@ -115,7 +115,7 @@ class Surveyor:
             return None
         descriptor, path = entered
         interior = Interior(descriptor)
-        named = account.home.rstrip("/")
+        named = account.home
         same = named == f"{root.path}/{home.name}" or _is_same(named, descriptor)
         # So much counts, whatever else fails.
         sighting.home = replace(home, node=interior.home, path=path, is_accounts=same)

@@ -219,8 +219,10 @@ def test_directories_are_looked_into_up_to_a_bound(
     """1,024 of one home, and the rest are counted."""
     for number in range(1022 + more):  # beside the two that are there
         (tmp_path / f"home/mysite/d{number}").mkdir()
+        (tmp_path / f"home/mysite/d{number}/wsgi.py").touch()
     found = candidates.find(home, ["*/*/wsgi.py"])
     assert (1024 + more, more) == (found.directories, found.unseen)
+    assert 1023 == len(found.paths), "of all that are looked into, the project's own has none"
 
 
 @pytest.mark.parametrize("names", [512, 513, 4096, 4097])

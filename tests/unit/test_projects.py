@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from reconciler.model import Static, Virtualenv
+from reconciler.observe.interior import Interior
+from reconciler.observe.projects import Projects, read_wishes
 from tests.unit.classroom import School, only, school, seen
+from tests.unit.facts import ALICE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -141,3 +146,65 @@ def test_a_wish_is_told_with_the_file_that_it_stands_in(school: School) -> None:
     assert ["", ".slp.toml"] == [node.path for node in wishes.nodes]
     assert ("shop/wsgi.py", None, None) == (wishes.script, wishes.static, wishes.fault)
     assert os.stat(home / ".slp.toml").st_ino == wishes.nodes[1].inode
+
+
+@pytest.mark.parametrize("project", ["Xshop", "X/X"])
+def test_static_files_are_looked_for_below_the_project(school: School, project: str) -> None:
+    """Whatever it is called."""
+    home = school.student("alice")
+    school.script("alice", f"{project}/shop/wsgi.py")
+    (home / project / "static").mkdir()
+    school.own("alice")
+    patterns = '[homes]\nscripts = ["*/*/wsgi.py", "*/*/*/wsgi.py"]'
+    told = only(seen(school.observer(patterns), "alice")).static
+    assert told is not None
+    assert f"{home}/{project}/static" == told.path
+
+
+def test_of_two_manage_py_the_outer_one_counts(school: School) -> None:
+    """It is the one that `django-admin startproject` made."""
+    home = school.student("alice")
+    school.script("alice", "shop/shop/wsgi.py")
+    for place in ("shop", "shop/shop"):
+        (home / place / "manage.py").touch()
+    school.own("alice")
+    assert "shop" == only(seen(school.observer(), "alice")).project
+
+
+@pytest.mark.parametrize("static", ["./assets", "mysite/../assets", "mysite/..", "assets/."])
+def test_a_path_that_is_not_plain_is_no_static_directory(tmp_path: Path, static: str) -> None:
+    """Whoever names it: `..` would lead out of what is looked at by descriptor."""
+    for place in ("mysite/mysite", "assets"):
+        (tmp_path / place).mkdir(parents=True)
+    with contextlib.closing(Interior(os.open(tmp_path, os.O_RDONLY))) as home:
+        finder = Projects("3.11")
+        for path, there in ((static, False), ("assets", True)):
+            found = finder.find(
+                home, "/h", "mysite/mysite/wsgi.py", static=path, virtualenv=None
+            ).static
+            assert there == (found is not None)
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "line", "message"),
+    [
+        ("\n\n# \udcff\n\n", "encoding", 3, "line 3 is not UTF-8"),
+        ("static = \nx = 1\ny = 2\n", "syntax-error", 1, "Invalid value (at line 1, column 10)"),
+        ('\nstatic = "', "syntax-error", 2, "Unterminated string (at end of document)"),
+        ("x = " + "[" * 4000, "syntax-error", 1, "too deeply nested"),
+        ("\nx = " + "1" * 5000, "syntax-error", 1, "Exceeds the limit (4300 digits)"),
+        (f"\n{'k' * 300} = 1", "syntax-error", 2, f"'{'k' * 199}"),
+    ],
+)
+def test_a_fault_in_a_wish_is_told_in_words(
+    tmp_path: Path, text: str, code: str, line: int, message: str
+) -> None:
+    """With the file that it stands in, so that it is known whose it is; in 200 characters."""
+    (tmp_path / ".slp.toml").write_bytes(text.encode("utf-8", "surrogateescape"))
+    with contextlib.closing(Interior(os.open(tmp_path, os.O_RDONLY))) as home:
+        told = read_wishes(home, replace(ALICE, uid=os.getuid()))
+    assert told.fault is not None
+    assert ["", ".slp.toml"] == [node.path for node in told.nodes]
+    assert (code, line) == (told.fault.code, told.fault.line)
+    assert told.fault.message.startswith(message)
+    assert 200 >= len(told.fault.message)

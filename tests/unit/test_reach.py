@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import grp
 import os
 import pwd
@@ -133,9 +134,35 @@ def test_the_longest_path_that_can_be_is_asked_for() -> None:
     """4,095 bytes, and no more: the kernel takes none, so that nobody can tell."""
     reach = Reach(pwd.getpwuid(os.geteuid()).pw_name)
     assert False is reach.can_list_or_read("/a" * 2047 + "/", directory=False)
-    with pytest.raises(HelperError, match="too long"):
-        reach.can_list_or_read("/a" * 2048, directory=False)
+    longer = "/a" * 2048
+    with pytest.raises(HelperError, match="too long") as told:
+        reach.can_list_or_read(longer, directory=False)
+    assert (errno.ENAMETOOLONG, longer) == (told.value.errno, told.value.filename)
     reach.close()
+
+
+@pytest.mark.parametrize("answer", ["x", True, None, -1, 4096, [0]])
+def test_an_answer_that_no_open_gives_ends_the_helper(
+    monkeypatch: pytest.MonkeyPatch, answer: object
+) -> None:
+    """Asked twice, each time of another one: it may have been taken over."""
+    reach, closed = Reach(USER), []
+    monkeypatch.setattr(reach._helper, "ask", lambda _: answer)
+    monkeypatch.setattr(reach._helper, "close", lambda: closed.append(True))
+    with pytest.raises(HelperError, match=r"^a helper answered what no open says$"):
+        reach.can_list_or_read("/", directory=True)
+    assert 2 == len(closed)
+
+
+def test_an_answer_that_is_no_no_is_told_with_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody knows, then; a number that no error has is one as well."""
+    reach = Reach(USER)
+    for number in (errno.EIO, 4095):
+        monkeypatch.setattr(reach._helper, "ask", lambda _, number=number: number)
+        with pytest.raises(HelperError) as told:
+            reach.can_list_or_read("/srv", directory=True)
+        assert (number, "/srv") == (told.value.errno, told.value.filename)
+        assert os.strerror(number) == told.value.strerror
 
 
 def test_an_unknown_user_is_unknown_not_a_no() -> None:
@@ -172,7 +199,7 @@ def test_a_reader_that_hangs_is_unknown(place: Path) -> None:
 
 def test_a_relative_path_is_a_mistake_of_the_caller(reach: Reach) -> None:
     """It would be relative to the helper's own root."""
-    with pytest.raises(ValueError, match="absolute"):
+    with pytest.raises(ValueError, match=r"^a path to reach must be absolute$"):
         reach.can_list_or_read("static", directory=True)
 
 

@@ -127,6 +127,7 @@ def test_a_file_is_asked_once_more_after_it_was_opened(
     assert told.source is None
     if became == "gone":
         assert (None, None) == (told.file, told.trouble)
+        assert "mysite/mysite" == told.nodes[-1].path
     elif became == "a pipe":
         assert "wsgi.py changed while it was looked at" == told.trouble
     else:
@@ -155,6 +156,7 @@ def test_a_file_that_grows_while_it_is_read_is_not_half_read(
     real = descent.read
 
     def read(fd: int, limit: int) -> bytes:
+        assert survey.SOURCE_LIMIT + 1 == limit, "no more than tells that it is too long"
         return real(fd, limit) + b"#" * (limit - len(APP))
 
     monkeypatch.setattr(descent, "read", read)
@@ -225,7 +227,6 @@ def test_an_unchanged_home_is_not_looked_into_again(school: School, monkeypatch:
     ):
         before = len(looked)
         change()
-        school.own("alice")
         looker.accounts.refresh()
         told = look(looker, "alice", told)
         assert told == look(looker, "alice", told)
@@ -257,7 +258,10 @@ def test_what_changed_just_now_is_looked_at_once_more(school: School) -> None:
     school.student("alice")
     school.script("alice")
     looker = school.observer()
-    assert {} == look(looker, "alice").memo
+    told = look(looker, "alice")
+    assert {} == told.memo
+    school.script("alice", text=f"{APP}# another\n")
+    assert told.home.scripts != look(looker, "alice", told).home.scripts
 
 
 @as_root
