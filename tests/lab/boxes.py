@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 HERE = Path(__file__).resolve().parent
 REPO = HERE.parents[1]
 SHARE = Path("/box")
+PYTHON = "/opt/slp-lab/bin/python" if os.environ.get("SLP_BOX_SUITE") else sys.executable
+"""In a box: ours, or on another release of Debian that release's own, with the same packages."""
 NO_BOX = 125
 """The status of `box` and `layer` where a machine could not be had."""
 TIMEOUT = 120.0
@@ -120,7 +122,7 @@ class BoxItem(pytest.Item):
         # The inner pytest ends the test in time by itself (see `alarm`); this is if it cannot.
         command = [HERE / "box", *(["--systemd"] if wants_systemd(self) else []), "--"]
         command += ["timeout", "--signal=INT", "--kill-after=10", str(timeout + GRACE)]
-        command += [sys.executable, "-m", "pytest", "-n0", "-p", "no:cacheprovider", "--runxfail"]
+        command += [PYTHON, "-m", "pytest", "-n0", "-p", "no:cacheprovider", "--runxfail"]
         # Hypothesis's plugin takes a second to load, and @given works without it.
         command += ["-p", "no:hypothesispytest", "--no-header", "--tb=short", "-rs", self.nodeid]
 

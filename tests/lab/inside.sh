@@ -1,7 +1,7 @@
 # The inner half of box, in namespaces of its own: lays the machine out and becomes its PID 1.
-# inside.sh RUN SHARE REPO LAYER SYSTEMD KEEP NET (the last four may be empty)
+# inside.sh RUN SHARE REPO BASE LAYER SYSTEMD KEEP NET (the last five may be empty)
 set -euo pipefail
-run=$1 share=$2 repo=$3 layer=$4 systemd=$5 keep=$6 net=$7
+run=$1 share=$2 repo=$3 base=$4 layer=$5 systemd=$6 keep=$7 net=$8
 : >"$run/began"
 step='private mounts'
 trap 'echo "$step refused" >"$run/no-box"' ERR
@@ -9,11 +9,11 @@ trap 'echo "$step refused" >"$run/no-box"' ERR
 # Renames and inode numbers in their plainest form: what is kept of one box is a layer of others.
 plain=redirect_dir=off,metacopy=off,index=off,xino=off
 
-base=$run/base
-mkdir "$base"
-mount -t tmpfs -o mode=755,size=75% box "$base"
-mkdir "$base"/{up,work,repo-up,repo-work,root,empty,host}
-up=$base/up work=$base/work
+top=$run/base
+mkdir "$top"
+mount -t tmpfs -o mode=755,size=75% box "$top"
+mkdir "$top"/{up,work,repo-up,repo-work,root,empty,host}
+up=$top/up work=$top/work
 if [[ -n $keep ]]; then
   mkdir -p "$keep/up" "$keep/work"
   up=$keep/up work=$keep/work
@@ -23,12 +23,14 @@ fi
 # through a read-only overlay of its own, / is another file system, and the two may be stacked.
 step='overlayfs'
 lower=/
-if [[ -n $layer ]]; then
-  mount -t overlay -o "ro,lowerdir=$base/empty:/,$plain" host "$base/host"
-  lower=$layer/up:$base/host
+if [[ -n $base ]]; then
+  lower=${layer:+$layer/up:}$base/root
+elif [[ -n $layer ]]; then
+  mount -t overlay -o "ro,lowerdir=$top/empty:/,$plain" host "$top/host"
+  lower=$layer/up:$top/host
 fi
-mount -t overlay -o "lowerdir=$lower,upperdir=$up,workdir=$work,$plain" box "$base/root"
-root=$base/root
+mount -t overlay -o "lowerdir=$lower,upperdir=$up,workdir=$work,$plain" box "$top/root"
+root=$top/root
 
 step='mounts'
 mkdir -p "$root"/{box,.box,.old}
@@ -48,7 +50,7 @@ mount --bind "$share" "$root/box"
 mount --bind "$run" "$root/.box"
 # The repository at its usual path, even where that is below /tmp or another file system than /.
 mkdir -p "$root$repo"
-mount -t overlay -o "lowerdir=$repo,upperdir=$base/repo-up,workdir=$base/repo-work,$plain" repo "$root$repo"
+mount -t overlay -o "lowerdir=$repo,upperdir=$top/repo-up,workdir=$top/repo-work,$plain" repo "$root$repo"
 # /etc/resolv.conf is often a link into /run, which is empty in here.
 resolv=$(readlink -m /etc/resolv.conf)
 if [[ $resolv == /run/* && -r $resolv ]]; then
