@@ -271,6 +271,18 @@ def test_a_row_is_told_as_it_stands(etc: Path) -> None:
     assert "#90" == ben.group
 
 
+@pytest.mark.parametrize(("length", "plain"), [(1, True), (64, True), (65, False)])
+def test_a_group_is_named_as_far_as_names_go(etc: Path, length: int, *, plain: bool) -> None:
+    """Longer ones, which no tool makes, are numbers to Apache."""
+    name = "g" * length
+    (etc / "group").write_text(GROUP.replace("alice:x:1001", f"{name}:x:1001"))
+    accounts = Accounts(str(etc))
+    accounts.refresh()
+    account = accounts.find("alice", {})[1]
+    assert account is not None
+    assert (name if plain else "#1001") == account.group
+
+
 def test_a_database_is_read_again_only_when_it_changed(
     etc: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

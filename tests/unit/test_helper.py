@@ -52,6 +52,13 @@ while True:
         while time.process_time() < 0.3:
             pass
         send(b"1")
+    elif word == "slow":
+        for byte in b"\\0\\0\\0\\5\\"abc\\"":
+            os.write(1, bytes([byte]))
+            time.sleep(0.01)
+    elif word == "half":
+        os.write(1, b"\\0\\0\\0\\5\\"a")
+        time.sleep(60)
     elif word == "deaf":
         send(b"1")
         time.sleep(60)
@@ -140,6 +147,20 @@ def test_who_gets_no_answer_is_blamed_where_the_processor_was_used(
     assert str(told.value).startswith(says)
 
 
+@pytest.mark.parametrize("request_", [b"half", b"deaf"])
+def test_who_answers_by_halves_or_does_not_read_is_waited_for_until_the_deadline(
+    make: Callable[..., Helper], request_: bytes
+) -> None:
+    """And an answer that comes byte by byte is one."""
+    helper = make()
+    assert "abc" == helper.ask(b"slow")
+    helper._timeout = 0.3
+    began = time.monotonic()
+    with pytest.raises(HelperError, match=r"^a helper was given no time to answer$"):
+        list(map(helper.ask, (request_, b"x" * 200_000)))  # more than a pipe takes
+    assert 0.3 <= time.monotonic() - began < 10
+
+
 @pytest.mark.parametrize("ahead", [True, False])
 def test_whose_request_ended_it_is_blamed_and_nobody_else(
     make: Callable[..., Helper], *, ahead: bool
@@ -197,7 +218,10 @@ def test_ahead_goes_what_a_pipe_takes_as_a_whole(make: Callable[..., Helper]) ->
     assert (1, 4096) == (len(helper._ahead), len(helper._unsent)), "once is enough"
     helper.foresee(b"echo b")
     assert (2, 10) == (len(helper._ahead), len(helper._unsent)), "the first was sent"
+    helper.foresee(b"echo " + b"c" * (most - 5 - 10))
+    assert (3, 4096) == (len(helper._ahead), len(helper._unsent)), "both go at once"
     assert "b" == helper.ask(b"echo b")
+    assert "c" * 99 == helper.ask(b"echo " + b"c" * (most - 5 - 10))
     assert "a" * 99 == helper.ask(b"echo " + b"a" * (most - 5))
     assert ({}, 0, b"") == (helper._answers, len(helper._ahead), helper._unsent)
 
@@ -335,6 +359,12 @@ def test_the_end_of_a_helper_tells_what_it_used(make: Callable[..., Helper]) -> 
     assert process.stdout is not None
     assert process.stdin.closed
     assert process.stdout.closed
+    helper.start()
+    process = helper._process
+    assert process is not None
+    process.kill()
+    process.wait()
+    assert 0.0 == helper._kill()
 
 
 @pytest.mark.parametrize("trouble", ["no power", "reaped", "stuck"])

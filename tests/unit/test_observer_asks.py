@@ -14,7 +14,7 @@ from reconciler.model import Home, Standing, Static, Virtualenv
 from reconciler.observe import interior, observer, survey
 from reconciler.observe.descent import Unreadable
 from reconciler.observe.helper import AHEAD, HelperError
-from reconciler.observe.sighting import Subject
+from reconciler.observe.sighting import Sighting, Subject
 from tests.unit.classroom import APP, School, as_root, fsuid, look, only, school, seen
 from tests.unit.facts import node, script
 
@@ -133,11 +133,11 @@ def test_until_the_time_for_one_home_is_over_its_texts_are_examined(
     for number in range(3):
         school.script("alice", f"p{number}/wsgi.py", f"{APP}# {number}\n")
     looker = school.observer()
-    now = [0.0]
+    now, takes = [0.0], 1.5
     real = looker._parser.examine
 
     def examine(text: bytes) -> Any:
-        now[0] += 1.5  # after two of them, the time is just over
+        now[0] += takes
         return real(text)
 
     monkeypatch.setattr(looker._parser, "examine", examine)
@@ -145,7 +145,7 @@ def test_until_the_time_for_one_home_is_over_its_texts_are_examined(
     assert 3 == len([each for each in seen(looker, "alice").scripts if each.source])
     for number in range(3):
         school.script("alice", f"p{number}/wsgi.py", f"{APP}# another {number}\n")
-    monkeypatch.setattr(observer, "_MAX_PARSING", 2.9)
+    takes = 1.51
     told = seen(looker, "alice").scripts
     assert [None, None, survey.WAITS] == [each.trouble for each in told]
 
@@ -185,6 +185,14 @@ def test_so_many_are_seen_ahead_and_no_more(school: School) -> None:
     next(told)
     assert 2 * AHEAD == taken[0]
     assert 4 * AHEAD - AHEAD // 2 - 2 == len(list(told))
+
+
+@pytest.mark.parametrize(("size", "light"), [(0, True), (4096, True), (4097, False)])
+def test_texts_that_a_pipe_takes_as_a_whole_may_wait(size: int, *, light: bool) -> None:
+    """All of one home's together."""
+    home = Home("alice", Standing.FOUND)
+    texts = {"a": b"#" * (size // 2), "b": b"#" * (size - size // 2)}
+    assert light == Sighting(home, None, Subject("alice"), texts=texts).is_light
 
 
 def test_a_home_with_a_long_text_waits_for_nobody(school: School) -> None:

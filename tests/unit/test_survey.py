@@ -246,6 +246,7 @@ def test_a_home_is_remembered_a_tick_after_its_last_change(tmp_path: Path) -> No
 
 def test_of_texts_so_many_are_remembered(school: School, monkeypatch: Any) -> None:
     """One more, and they begin anew: a class cannot fill the memory."""
+    assert 20_000 == observer._MAX_SOURCES
     monkeypatch.setattr(observer, "_MAX_SOURCES", 2)
     school.student("alice")
     looker = school.observer()
