@@ -73,7 +73,7 @@ SUITES = (
     Suite(("observe/helper.py",), ("helper",)),
     Suite(("observe/source.py",), ("parser",)),
 )
-LIMIT = 30 * 60
+LIMIT = 60 * 60
 """Seconds for one suite."""
 LEFT_OUT = {
     "observe/jail.py": "runs in a process of its own, with another Python: its tests start that",

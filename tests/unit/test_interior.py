@@ -70,6 +70,21 @@ def test_a_directory_that_fails_to_be_listed_says_why(
     assert "None (?)" == descent.said(OSError())
 
 
+@pytest.mark.parametrize(
+    "number", [errno.ENOENT, errno.ENOTDIR, errno.ENXIO, errno.ENODEV, errno.ELOOP]
+)
+def test_some_errors_mean_that_there_is_no_directory(
+    home: Interior, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """A link, a socket or a device without a driver in its place is no trouble of the home's."""
+
+    def fail(*_: object, **__: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(descent.os, "open", fail)
+    assert descent.open_directory("mysite", at=home.descriptor) is None
+
+
 def test_the_root_of_the_homes_is_a_directory_or_a_link_to_one(place: Path) -> None:
     """It is the administrator's: a link is followed, and a file is none."""
     (place / "link").symlink_to("mysite")
@@ -243,7 +258,7 @@ def test_a_link_is_blamed_where_it_is(home: Interior, place: Path) -> None:
 
 
 def test_what_cannot_be_read_is_left_out_and_the_home_itself_is_not(
-    home: Interior, monkeypatch: Any
+    home: Interior, place: Path, monkeypatch: Any
 ) -> None:
     """A directory is its own trouble, and not remembered; without the home there is nothing."""
     real = Interior.entries
@@ -255,6 +270,11 @@ def test_what_cannot_be_read_is_left_out_and_the_home_itself_is_not(
 
     monkeypatch.setattr(Interior, "entries", entries)
     closed = "mysite"
+    if os.geteuid() == 0:
+        os.chown(place / "mysite", 4999, 4999)  # closed by another is no project of theirs
+        with contextlib.closing(Interior(os.open(place, os.O_RDONLY))) as again:
+            assert [] == candidates.find(again, ["*/*/wsgi.py"]).paths
+        os.chown(place / "mysite", 0, 0)
     assert ["mysite/wsgi.py"] == candidates.find(home, ["*/*/wsgi.py"]).paths
     assert not home.all_read
     closed = ""

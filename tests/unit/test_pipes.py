@@ -83,6 +83,10 @@ def test_a_pipe_is_widened_as_far_as_may_be(pipe: list[int]) -> None:
     """And its size is told, whatever it is."""
     assert 1 << 18 == pipes.widened(pipe[0], 1 << 18)
     assert 1 << 18 == pipes.widened(pipe[0], -1), "no such size"
+    pipes.write(pipe[1], b"x" * 65_537, time.monotonic() + 60)
+    assert [65_536, 1] == [len(pipes.read(pipe[0], 0.0)) for _ in range(2)], (
+        "in parts, all the same"
+    )
 
 
 def test_a_frame_says_its_length() -> None:

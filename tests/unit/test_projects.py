@@ -188,7 +188,7 @@ def test_a_path_that_is_not_plain_is_no_static_directory(tmp_path: Path, static:
 @pytest.mark.parametrize(
     ("text", "code", "line", "message"),
     [
-        ("\n\n# \udcff\n\n", "encoding", 3, "line 3 is not UTF-8"),
+        ("\n\n# \udcff\n\n\n", "encoding", 3, "line 3 is not UTF-8"),
         ("static = \nx = 1\ny = 2\n", "syntax-error", 1, "Invalid value (at line 1, column 10)"),
         ('\nstatic = "', "syntax-error", 2, "Unterminated string (at end of document)"),
         ("x = " + "[" * 4000, "syntax-error", 1, "too deeply nested"),

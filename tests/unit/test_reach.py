@@ -154,6 +154,18 @@ def test_an_answer_that_no_open_gives_ends_the_helper(
     assert 2 == len(closed)
 
 
+@pytest.mark.parametrize(
+    "number", [errno.ENOENT, errno.EACCES, errno.ELOOP, errno.ENOTDIR, errno.EPERM]
+)
+def test_some_errors_mean_that_it_cannot_be_reached(
+    monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Not there, closed, or in the way."""
+    reach = Reach(USER)
+    monkeypatch.setattr(reach._helper, "ask", lambda _: number)
+    assert False is reach.can_list_or_read("/srv", directory=True)
+
+
 def test_an_answer_that_is_no_no_is_told_with_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody knows, then; a number that no error has is one as well."""
     reach = Reach(USER)

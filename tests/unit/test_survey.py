@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from reconciler.model import Home, Standing
-from reconciler.observe import candidates, descent, interior, observer, sighting, survey
+from reconciler.observe import candidates, descent, interior, observer, survey
 from tests.unit.classroom import APP, School, as_root, look, only, school, seen
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def test_a_directory_that_is_not_read_to_its_end_below_the_home_counts(
 def test_of_many_new_texts_some_wait(school: School, monkeypatch: Any) -> None:
     """In one look so many are examined; those that were are remembered, so that all have a turn."""
     school.student("alice")
-    for number in range(sighting.MAX_TEXTS + 3):
+    for number in range(8 + 3):
         school.script("alice", f"p{number:02}/wsgi.py", f"{APP}# {number}\n")
     looker = school.observer()
     for waiting in (3, 0):
