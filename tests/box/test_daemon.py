@@ -126,8 +126,8 @@ def test_a_full_disk_is_waited_out(server: Server, homes: Homes, program: Progra
         homes.create("bob")
         homes.bare("bob", body="I am bob")
         homes.bare("alice", body="I am another")
-        failed = daemon.wait_event("pass.failed", since=since)
-        assert f"No space left on device: '{STATE}" in failed["message"]
+        failed = daemon.wait_event("app.failed", since=since, account="bob")
+        assert f"No space left on device: {STATE}" in failed["message"]
         assert "I am alice" == server.get("/django/alice/").text
         assert current == (STATE / "current").readlink()
         assert 1 == program.once(status=1).returncode

