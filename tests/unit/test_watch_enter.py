@@ -61,7 +61,7 @@ class Door:
         monkeypatch.setattr(module, name, wrapped)
 
     def _home(self, path: str | bytes) -> str | None:
-        text = os.fsdecode(path)
+        text = os.fsdecode(path).removesuffix(" (deleted)")  # opened, and gone since
         inside = text.startswith(f"{self._root}/")
         return text[len(self._root) + 1 :].split("/")[0] if inside else None
 

@@ -261,7 +261,7 @@ def test_a_home_that_floods_is_muted_for_a_while_and_nobody_else(
 ) -> None:
     """Then it is watched and looked at again; *measured*: unmuted, the queue overflows for all."""
     monkeypatch.setattr(quota, "WORK", 3000)
-    monkeypatch.setattr(quota, "MUTE", 1.0)
+    monkeypatch.setattr(quota, "MUTE", 3.0)
     with listening(root, budget=8) as ear:
         place = root / "ann/a"
         place.mkdir()
