@@ -6,7 +6,9 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
+from reconciler.publish.verify import CANARY
 from tests.bench import school
 from tests.bench.figures import Figure
 from tests.lab.apache import CONF, Server
@@ -34,12 +36,16 @@ def run(homes: int, idle: float) -> list[Figure]:
         "[daemons]\nbudget = 20000\n[timing]\nresync = 3600\n"
         '[apache]\nconfigtest = ["true"]\nreload = ["true"]\n'
     )
-    # An Apache that answers every marker, and has none of the daemons: one has not room for them.
+    # An Apache that answers for every marker and canary, and has none of the daemons: one has not
+    # room for them.
     server = Server()
     server.configure(includes=False)
+    canary = Path("/srv/canary")
+    canary.write_text(CANARY)
     (CONF / "conf-enabled/marker.conf").write_text(
-        f"AliasMatch ^/django/.slp/ {STATE}/pages/.marker\n"
+        f"AliasMatch ^/django/.slp/app/ {canary}\nAliasMatch ^/django/.slp/ {STATE}/pages/.marker\n"
         f"<Directory {STATE}/pages>\nRequire all granted\n</Directory>\n"
+        f"<Directory {canary.parent}>\nRequire all granted\n</Directory>\n"
     )
     server.start()
     program = Program()
