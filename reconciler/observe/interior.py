@@ -6,7 +6,6 @@ import os
 import struct
 import sys
 from collections.abc import Mapping
-from functools import cached_property
 from itertools import islice
 
 from reconciler.model import Node
@@ -46,11 +45,8 @@ class Interior:
         self._listed: dict[str, dict[str, str]] = {}
         """What small directories hold, as it was read after they were entered: a name that is not
         in there need not be asked for. One that came since has changed the directory's stamp."""
-
-    @cached_property
-    def home(self) -> Node:
+        self.home = self._note("", os.fstat(descriptor))
         """The home itself."""
-        return self._note("", os.fstat(self.descriptor))
 
     def close(self) -> None:
         """Close every descriptor, and keep no more than the signatures."""

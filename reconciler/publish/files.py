@@ -28,6 +28,15 @@ def beside(path: str) -> str:
     return f"{directory}/.{name}.{_OURS}{next(_NUMBERS)}.new"
 
 
+def prepare(directory: str) -> None:
+    """Make a directory of everybody's where it is not; one question where it is.
+
+    Every pass asks: `makedirs` alone took a tenth of one event.
+    """
+    if not os.path.isdir(directory):
+        os.makedirs(directory, mode=0o755, exist_ok=True)
+
+
 def write(path: str, data: bytes, *, mode: int = 0o644, durable: bool = True) -> None:
     """Put `data` at `path` in one step: written beside it, then renamed over it.
 

@@ -27,7 +27,7 @@ class Generations:
 
     def prepare(self) -> None:
         """Make the directory; every pass may call it."""
-        os.makedirs(self._home, mode=0o755, exist_ok=True)
+        files.prepare(self._home)
 
     def find(self) -> list[int]:
         """Return the numbers of all that are whole, in order."""

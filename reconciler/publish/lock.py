@@ -8,6 +8,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from reconciler.publish import files
+
 _PAUSE = 0.02  # seconds between two tries
 
 
@@ -34,7 +36,7 @@ class FileLock:
             LockTimeoutError: it was not to be had in time.
             OSError: the lock's file cannot be made.
         """
-        os.makedirs(os.path.dirname(self._path), mode=0o755, exist_ok=True)  # the very first pass
+        files.prepare(os.path.dirname(self._path))  # the very first pass
         fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             self._acquire(fd)

@@ -24,7 +24,7 @@ class Notices:
 
     def prepare(self, marker: str) -> None:
         """Make the directory and the marker; every pass may call it."""
-        os.makedirs(self._home, mode=0o755, exist_ok=True)
+        files.prepare(self._home)
         path = f"{self._home}/.marker"
         if files.read(path, limit=1024) != marker.encode():
             files.write(path, marker.encode())

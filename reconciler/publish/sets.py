@@ -64,7 +64,7 @@ class Sets:
     def prepare(self) -> None:
         """Make the directories; every pass may call it."""
         for path in (self._sets, self._apps):
-            os.makedirs(path, mode=0o755, exist_ok=True)
+            files.prepare(path)
 
     def names(self) -> list[str]:
         """Return every account that has a link."""

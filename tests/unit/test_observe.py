@@ -135,6 +135,7 @@ def test_a_listing_answers_for_what_is_not_there(tmp_path: Path, home: Interior)
     """One read instead of a question for each name; what comes after it shows in the stamps."""
     (tmp_path / "home/link").symlink_to("mysite")
     (tmp_path / "home/notes").write_text("x")
+    home = Interior(os.dup(home.descriptor))  # it is as it was when it was opened
     kinds_listed = {"mysite": "directory", "link": "link", "notes": "file"}
     assert kinds_listed == home.entries("")
     assert home.is_file("", "notes")
