@@ -246,15 +246,16 @@ class Helper:
         self._read = self._unsent = b""
         if process is None:
             return 0.0
+        has_ended = process.poll() is not None
+        # Before its input is closed: by that it would end as well, and what it used be forgotten. A
+        # unit without CAP_KILL may not, and waits for just that, or for its CPU limit.
+        with contextlib.suppress(PermissionError):
+            process.kill()
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
                 pipe.close()
-        if process.poll() is not None:
+        if has_ended:
             return 0.0
-        try:
-            process.kill()
-        except PermissionError:
-            pass  # a unit without CAP_KILL: it ends by its closed input, or by its CPU limit
         deadline = time.monotonic() + GOODBYE
         while time.monotonic() < deadline:
             try:
