@@ -112,8 +112,7 @@ def makes_the_server_stand_still(ground: Ground) -> bool:
     their pipes yet; what it writes ends itself, and the one that is forked then has them.
     """
     for _ in range(5):
-        with contextlib.suppress(OSError, HTTPException, AssertionError):  # it may have ended
-            ground.ask(write="yes")
+        provoke(ground, write="yes")
         if stands_still(ground, within=6.0):
             return True
     return False
@@ -131,11 +130,16 @@ def takes_all_workers(ground: Ground) -> bool:
     mod_wsgi's limits would have answered all but 36 of them 503 at once.
     """
     for _ in range(3):  # on a busy machine, mod_wsgi's own threads win for a while
-        with contextlib.suppress(OSError, HTTPException, AssertionError):
-            ground.ask()
+        provoke(ground)
         if stands_still_while_visited(ground):
             return True
     return False
+
+
+def provoke(ground: Ground, **asked: str) -> None:
+    """Ask mallory's app to do its worst; it may end by that, and have no answer."""
+    with contextlib.suppress(OSError, HTTPException, AssertionError):
+        ground.ask(**asked)
 
 
 def stands_still_while_visited(ground: Ground) -> bool:
