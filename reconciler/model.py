@@ -73,12 +73,16 @@ class Source(Struct, frozen=True, gc=False):
 
 
 class Static(Struct, frozen=True, gc=False):
-    """A directory of static files that a project has."""
+    """A directory of a project's whose files Apache serves: what it collected, or was sent."""
 
+    name: str
+    """The first segment of their URLs, below the app's own; the set's link to it is called so."""
     path: str
     """Absolute, without a link in it below the home."""
-    reachable: bool | None
+    reachable: bool | None = None
     """Whether Apache's own user can list it; None where that could not be told."""
+    closed: tuple[str, ...] = ()
+    """Directories from the home (as "") down to it that not everybody may pass through."""
 
 
 class Virtualenv(Struct, frozen=True, gc=False):
@@ -90,6 +94,10 @@ class Virtualenv(Struct, frozen=True, gc=False):
     """Named by a setting, rather than found beside the project."""
     site_packages: str | None
     """Absolute, for the Python of mod_wsgi; None where it has none for that version."""
+    system_site_packages: bool = True
+    """The distribution's packages are seen in it as well; so they are where it does not say."""
+    python: str | None = None
+    """The version that it says it is of, as "3.9"."""
 
 
 class Script(Struct, frozen=True, gc=False):
@@ -106,8 +114,10 @@ class Script(Struct, frozen=True, gc=False):
     project: str
     """Relative to the home; "" is the home."""
     package: str
-    static: Static | None = None
+    links: tuple[Static, ...] = ()
     virtualenv: Virtualenv | None = None
+    requirements: str | None = None
+    """The `requirements.txt` of the project or of what is above it, relative to the home."""
     reachable: bool | None = None
     """Whether Apache's own user can read the script; only asked where a stanza names it."""
 
@@ -202,14 +212,17 @@ class App(Struct, frozen=True, gc=False):
     uid: int
     gid: int
     script: str
-    """Absolute, like `project`, `package`, `static`, `virtualenv` and `site_packages`."""
+    """Absolute, like `project`, `package`, `virtualenv` and `site_packages`."""
     project: str
     package: str
-    static: str | None
+    links: tuple[tuple[str, str], ...]
+    """By name: directories whose files Apache serves at `<url>/<name>/`, absolute."""
     virtualenv: str | None
     site_packages: str | None
     identity: tuple[int, int, int]
     """The script's inode, size and mtime in ns: a `touch` makes a new set."""
+    system_site_packages: bool = True
+    """Python sees the distribution's packages too; not in a virtualenv that was made without."""
 
     def within(self, home: str) -> str | None:
         """Return the script relative to `home`; None where it was published below another."""

@@ -23,8 +23,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler.decide.judge import judge_script, judge_wishes
-from reconciler.decide.rules import reject
-from reconciler.model import NO_WISHES, Account, App, Home, News, Rejection, Script
+from reconciler.decide.rules import quoted, reject
+from reconciler.model import NO_WISHES, Account, App, Home, News, Rejection, Script, Static
 from reconciler.settings import AccountSettings, Settings
 
 
@@ -111,7 +111,7 @@ def _unfollowed(home: Home, own: AccountSettings) -> Home:
     wishes = home.wishes
     scripts = home.scripts
     if wishes.static is not None and own.static is None:
-        scripts = tuple(replace(script, static=None) for script in scripts)
+        scripts = tuple(replace(script, links=()) for script in scripts)
     if wishes.virtualenv is not None and own.virtualenv is None:
         scripts = tuple(replace(script, virtualenv=None) for script in scripts)
     return replace(home, scripts=scripts, wishes=NO_WISHES)
@@ -120,7 +120,7 @@ def _unfollowed(home: Home, own: AccountSettings) -> Home:
 def _as_served(app: App, served: App, own: AccountSettings) -> App:
     """Return the app with what was wished for when it was published."""
     if own.static is None:
-        app = replace(app, static=served.static)
+        app = replace(app, links=served.links)
     if own.virtualenv is None:
         app = replace(app, virtualenv=served.virtualenv, site_packages=served.site_packages)
     return app
@@ -154,22 +154,34 @@ def _app(script: Script, account: Account, base: str) -> App:
         script=f"{base}/{script.path}",
         project=f"{base}/{script.project}".rstrip("/"),  # which may be the home
         package=f"{base}/{script.package}",
-        static=script.static.path if script.static else None,
+        links=tuple((link.name, link.path) for link in script.links),
         virtualenv=venv.path if venv and venv.site_packages else None,
         site_packages=venv.site_packages if venv else None,
         identity=(file.inode, file.size, file.mtime_ns),
+        system_site_packages=not (venv and venv.site_packages) or venv.system_site_packages,
     )
 
 
 def _app_warnings(
     script: Script, base: str, settings: Settings, python: str
 ) -> Iterator[Rejection]:
-    static, venv = script.static, script.virtualenv
-    if static is not None and static.reachable is False:
-        path = "~" + static.path.removeprefix(base)
-        yield reject("static-unreachable", path=path, user=settings.apache.user)
+    venv = script.virtualenv
+    for link in script.links:
+        if link.reachable is False:
+            yield _unreachable(link, base, settings.apache.user)
     if venv is not None and not venv.chosen and venv.site_packages is None:
         yield reject("virtualenv", path=venv.path, version=python)
+
+
+def _unreachable(link: Static, base: str, user: str) -> Rejection:
+    """Return it with a command that opens what is closed on the way, and no more than that."""
+    closed = " ".join(quoted(f"~/{path}".rstrip("/")) for path in link.closed)
+    return reject(
+        "static-unreachable",
+        path="~" + link.path.removeprefix(base),
+        user=user,
+        open=f"chmod o+x {closed} && " if closed else "",
+    )
 
 
 _HIDE = (

@@ -169,7 +169,7 @@ RULES: dict[str, Rule] = {
     "static-unreachable": Rule(
         News.SOFT,
         "Apache's own user ({user}) cannot read {path}, so it serves no file from there",
-        command="chmod o+x {above} && chmod -R o+rX -- {quoted}",
+        command="{open}chmod -R o+rX -- {quoted}",
     ),
 }
 MISSING = Mend("create {path}, or name another script")

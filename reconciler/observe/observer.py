@@ -246,12 +246,8 @@ class Observer:
 
     def _asked(self, script: Script, base: str) -> Script:
         """Return the script with what Apache's own user can reach of it."""
-        static = script.static
-        if static is not None:
-            # No reason to keep an app down, where it cannot be told: only a warning depends on it.
-            with contextlib.suppress(HelperError):
-                can = self._reach.can_list_or_read(static.path, directory=True)
-                script = replace(script, static=Static(static.path, can))
+        if script.links:
+            script = replace(script, links=tuple(map(self._reached, script.links)))
         if self._names_scripts and script.source is not None:
             try:
                 path = f"{base}/{script.path}"
@@ -260,6 +256,13 @@ class Observer:
             except HelperError as error:
                 script = replace(script, trouble=_why(error))
         return script
+
+    def _reached(self, link: Static) -> Static:
+        # No reason to keep an app down, where it cannot be told: only a warning depends on it.
+        with contextlib.suppress(HelperError):
+            can = self._reach.can_list_or_read(link.path, directory=True)
+            return replace(link, reachable=can)
+        return link
 
 
 def _why(error: Exception) -> str:
@@ -290,7 +293,7 @@ def _is_told(script: Script) -> bool:
     venv = script.virtualenv
     closed = not script.nodes[0].mode & 0o001 if script.nodes else False  # the home itself is
     return (
-        (script.static is None or script.static.reachable is True or closed)
+        (closed or all(link.reachable is True for link in script.links))
         and (script.reachable is not False or closed)
         and (venv is None or not venv.chosen or venv.site_packages is not None)
     )

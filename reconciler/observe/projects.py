@@ -26,7 +26,7 @@ class Project:
 
     project: str
     """Relative to the home."""
-    static: Static | None
+    links: tuple[Static, ...]
     virtualenv: Virtualenv | None
 
 
@@ -76,11 +76,13 @@ class Projects:
         return found
 
 
-def _static(home: Interior, base: str, path: str, package: str) -> Static | None:
+def _static(home: Interior, base: str, path: str, package: str) -> tuple[Static, ...]:
     # One that holds the package, whoever names it, would give away the project's own text.
-    if f"{package}/".startswith(f"{path}/"):
-        return None
-    return Static(f"{base}/{path}", None) if _is_directory(home, path) else None
+    if f"{package}/".startswith(f"{path}/") or not _is_directory(home, path):
+        return ()
+    nodes = home.walk(path)[0][:-1]
+    closed = tuple(node.path for node in nodes if not node.mode & 0o001)
+    return (Static("static", f"{base}/{path}", closed=closed),)
 
 
 def _places(project: str) -> Iterator[str]:

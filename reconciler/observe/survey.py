@@ -193,7 +193,7 @@ class Surveyor:
                 bare,
                 source=source,
                 project=found.project,
-                static=found.static,
+                links=found.links,
                 virtualenv=found.virtualenv,
             )
         except Unreadable as error:

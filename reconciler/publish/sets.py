@@ -2,7 +2,8 @@
 
     sets/<account>/<digest>/app.wsgi   the bootstrap, root's; its mtime is what mod_wsgi looks at
                             app.json   the script, the project, the virtualenv by their real paths
-                            static     a link to the student's directory, owned by the student
+                            static     links to the student's directories, owned by the student:
+                            media      what is in there is Apache's to serve, at that name
     apps/<account>                  -> ../sets/<account>/<digest>
 
 A set is named by the digest of all that it says, so equal inputs make no new set. It is written
@@ -164,10 +165,10 @@ class Sets:
                 files.create(f"{temporary}/app.json", msgspec.json.encode(app), durable=False),
                 files.create(f"{temporary}/app.wsgi", bootstrap(), durable=False),
             )
-            if app.static is not None:
-                os.symlink(app.static, f"{temporary}/static")
+            for link, directory in app.links:
+                os.symlink(directory, f"{temporary}/{link}")
                 # Apache follows it only where link and target have one owner.
-                os.lchown(f"{temporary}/static", app.uid, app.gid)
+                os.lchown(f"{temporary}/{link}", app.uid, app.gid)
             try:
                 os.rename(temporary, f"{home}/{name}")
             except OSError as error:

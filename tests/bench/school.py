@@ -107,7 +107,7 @@ def app(index: int, script: Path) -> App:
     uid, status = FIRST_UID + index, script.stat()
     mysite, package = f"{ROOT}/{name(index)}/mysite", str(script.parent)
     identity = (status.st_ino, status.st_size, status.st_mtime_ns)
-    return App(name(index), uid, uid, str(script), mysite, package, None, None, None, identity)
+    return App(name(index), uid, uid, str(script), mysite, package, (), None, None, identity)
 
 
 def own(path: Path, index: int) -> None:

@@ -62,7 +62,7 @@ def app(project: str = "mysite", *, mtime: int = 1_000) -> App:
     base = f"/home/slp/alice/{project}"
     file = f"{base}/{project}/wsgi.py"
     identity = (7, 300, mtime)
-    return App("alice", 1001, 1001, file, base, f"{base}/{project}", None, None, None, identity)
+    return App("alice", 1001, 1001, file, base, f"{base}/{project}", (), None, None, identity)
 
 
 def context(

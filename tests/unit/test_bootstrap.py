@@ -93,7 +93,7 @@ def test_it_takes_every_path_as_it_was_written(name: str) -> None:
         Path(script).write_text("application = 'theirs'\n")
         sets = Sets(state)
         sets.prepare()
-        sets.publish(App("alice", 1, 1, script, project, state, None, None, None, (1, 2, 3)))
+        sets.publish(App("alice", 1, 1, script, project, state, (), None, None, (1, 2, 3)))
         before, here = list(sys.path), os.getcwd()
         try:
             assert "theirs" == runpy.run_path(f"{state}/apps/alice/app.wsgi")["application"]

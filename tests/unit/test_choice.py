@@ -188,13 +188,15 @@ def belongings(project: str, *, chosen: bool = True) -> Script:
     """Return a script with a static directory and a virtualenv."""
     base = f"/home/slp/alice/{project}"
     venv = Virtualenv(f"{base}/ve", chosen, f"{base}/ve/lib/site-packages")
-    return replace(script(project), static=Static(f"{base}/assets", True), virtualenv=venv)
+    return replace(
+        script(project), links=(Static("static", f"{base}/assets", True),), virtualenv=venv
+    )
 
 
 def parts(told: Verdict) -> tuple[str | None, str | None, str | None]:
     """Return what was wished for of the app."""
     assert told.app is not None
-    return told.app.static, told.app.virtualenv, told.app.site_packages
+    return dict(told.app.links).get("static"), told.app.virtualenv, told.app.site_packages
 
 
 WISHED = {"script": ONE, "static": "one/assets", "virtualenv": "one/ve"}
@@ -238,7 +240,7 @@ def test_what_an_administrator_settles_holds_beside_bad_wishes() -> None:
     own = {"static": "one/assets", "virtualenv": "one/ve"}
     settings = msgspec.convert({"accounts": {"alice": own}}, Settings)
     unsafe = Wishes(toml(mode=0o666), None, **WISHED)
-    before = replace(SERVED, static="/s", virtualenv="/v", site_packages="/v/p")
+    before = replace(SERVED, links=(("static", "/s"),), virtualenv="/v", site_packages="/v/p")
     for served in (None, before):
         told = verdict(home(belongings("one"), wishes=unsafe), served, settings=settings)
         assert PARTS == parts(told)
@@ -246,6 +248,6 @@ def test_what_an_administrator_settles_holds_beside_bad_wishes() -> None:
 
 def test_wishes_that_are_followed_change_what_is_served() -> None:
     """Without a fault, what was published before is no longer asked."""
-    before = replace(SERVED, static="/s", virtualenv="/v", site_packages="/v/p")
+    before = replace(SERVED, links=(("static", "/s"),), virtualenv="/v", site_packages="/v/p")
     good = Wishes(toml(), None, **WISHED)
     assert PARTS == parts(verdict(home(belongings("one"), wishes=good), before))

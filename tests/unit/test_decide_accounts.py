@@ -230,8 +230,8 @@ def test_at_its_end_grace_is_over() -> None:
 def test_what_is_served_has_everything_that_its_set_says() -> None:
     """Absolute paths; the account's ids; the file's identity; the account's own URL."""
     venv = Virtualenv("/home/slp/alice/ve", False, "/home/slp/alice/ve/lib/p")
-    static = Static("/home/slp/alice/one/static", True)
-    found = replace(script("one", inode=8, size=9, mtime=10), static=static, virtualenv=venv)
+    links = (Static("static", "/home/slp/alice/one/static", True), Static("up", "/h/uploads"))
+    found = replace(script("one", inode=8, size=9, mtime=10), links=links, virtualenv=venv)
     account = replace(ALICE, gid=1007)
     given = settings(accounts={"alice": {"url": "shop"}})
     told = verdict(home(found, account=account), settings=given)
@@ -243,10 +243,11 @@ def test_what_is_served_has_everything_that_its_set_says() -> None:
         "script": "/home/slp/alice/one/one/wsgi.py",
         "project": "/home/slp/alice/one",
         "package": "/home/slp/alice/one/one",
-        "static": "/home/slp/alice/one/static",
+        "links": (("static", "/home/slp/alice/one/static"), ("up", "/h/uploads")),
         "virtualenv": "/home/slp/alice/ve",
         "site_packages": "/home/slp/alice/ve/lib/p",
         "identity": (8, 9, 10),
+        "system_site_packages": True,
     } == msgspec.structs.asdict(told.app)
     assert ("alice", "/django/shop", account, ()) == (
         told.name, told.url, told.account, told.warnings
@@ -267,11 +268,11 @@ def test_a_project_that_is_the_home_ends_without_a_slash() -> None:
 def test_what_was_found_beside_a_script_and_does_not_serve_is_a_warning() -> None:
     """Static files that Apache cannot read, a virtualenv of another Python: it goes on without."""
     venv = Virtualenv("/home/slp/alice/ve", False, None)
-    static = Static("/home/slp/alice/one/static", False)
-    told = verdict(home(replace(script("one"), static=static, virtualenv=venv)))
+    static = Static("static", "/home/slp/alice/one/static", False, ("", "one"))
+    told = verdict(home(replace(script("one"), links=(static,), virtualenv=venv)))
     assert told.app is not None
-    assert (static.path, None, None) == (
-        told.app.static, told.app.virtualenv, told.app.site_packages
+    assert ((("static", static.path),), None, None) == (
+        told.app.links, told.app.virtualenv, told.app.site_packages
     )  # fmt: skip
     assert [
         (
@@ -287,7 +288,10 @@ def test_what_was_found_beside_a_script_and_does_not_serve_is_a_warning() -> Non
             "python3.11 -m venv /home/slp/alice/ve && /home/slp/alice/ve/bin/pip install django",
         ),
     ] == [words(warning) for warning in told.warnings]
-    unknown = replace(script("one"), static=replace(static, reachable=None))
+    within = replace(script("one"), links=(replace(static, closed=()),))
+    (told_of,) = verdict(home(within)).warnings
+    assert "chmod -R o+rX -- ~/one/static" == told_of.command, "no more than is closed"
+    unknown = replace(script("one"), links=(replace(static, reachable=None),))
     assert () == verdict(home(unknown)).warnings
 
 
@@ -347,8 +351,8 @@ def test_what_went_is_named_with_where_to_put_it_back() -> None:
 
 def test_a_home_that_roots_own_link_leads_to_is_published_by_its_real_path() -> None:
     """Apache compares the owners of a link and of what it leads to."""
-    static = Static("/srv/alice/one/static", False)
-    away = home(replace(script("one"), static=static), path="/srv/alice")
+    static = Static("static", "/srv/alice/one/static", False)
+    away = home(replace(script("one"), links=(static,)), path="/srv/alice")
     told = verdict(away)
     assert told.app is not None
     assert ("/srv/alice/one/one/wsgi.py", "/srv/alice/one") == (told.app.script, told.app.project)

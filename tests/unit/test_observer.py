@@ -110,7 +110,7 @@ def test_between_homes_the_thread_is_itself(school: School, monkeypatch: Any) ->
     for told in looker.observe(map(Subject, names), {}):
         assert 0 == fsuid()
         assert "files" == told.origin
-        assert only(told.home).static.reachable is False
+        assert only(told.home).links[0].reachable is False
         looker._parser.close()  # as if it had been killed: the next is started just then
         looker._reach.close()
     assert len(names) <= len(started)

@@ -61,7 +61,8 @@ def test_apaches_user_is_asked_for_what_a_stanza_will_name(
     monkeypatch.setattr(looker._reach, "can_list_or_read", asking)
     told = only(seen(looker, "alice"))
     assert [(static, True), (file, False)][: 1 + names] == asking.asked
-    assert (Static(static, not answer), answer if names else None) == (told.static, told.reachable)
+    found = (Static("static", static, not answer, ("",)), answer if names else None)
+    assert found == (told.links[0], told.reachable)
     school.script("alice", text="application = \n")
     (school.root / "alice/mysite/mysite/wsgi.py").chmod(0o644)
     asking.asked.clear()
@@ -77,7 +78,7 @@ def test_what_apaches_user_cannot_be_asked_is_unknown(school: School, monkeypatc
     failing = HelperError("no such user")
     monkeypatch.setattr(looker._reach, "can_list_or_read", Asking({static: failing, file: failing}))
     told = only(seen(looker, "alice"))
-    assert (Static(static, None), None) == (told.static, told.reachable)
+    assert (Static("static", static, closed=("",)), None) == (told.links[0], told.reachable)
     assert "its text could not be judged: no such user" == told.trouble
 
 
@@ -252,10 +253,11 @@ OPEN, CLOSED = node("", mode=0o755), node("", mode=0o700)
     ("changes", "home", "remembered"),
     [
         ({}, OPEN, True),
-        ({"static": Static("/s", True)}, OPEN, True),
-        ({"static": Static("/s", False)}, OPEN, False),
-        ({"static": Static("/s", None)}, OPEN, False),
-        ({"static": Static("/s", False)}, CLOSED, True),
+        ({"links": (Static("s", "/s", True),)}, OPEN, True),
+        ({"links": (Static("s", "/s", False),)}, OPEN, False),
+        ({"links": (Static("s", "/s", True), Static("m", "/m", False))}, OPEN, False),
+        ({"links": (Static("s", "/s"),)}, OPEN, False),
+        ({"links": (Static("s", "/s", False),)}, CLOSED, True),
         ({"reachable": True}, OPEN, True),
         ({"reachable": False}, OPEN, False),
         ({"reachable": False}, CLOSED, True),
@@ -379,7 +381,7 @@ def test_a_script_that_a_setting_names_is_told_as_far_as_it_is_there(
     assert nodes == [each.path for each in told.nodes]
     package = path.rpartition("/")[0]
     assert (path, package, package) == (told.path, told.project, told.package)
-    assert (None, None, None) == (told.source, told.trouble, told.static)
+    assert (None, None, ()) == (told.source, told.trouble, told.links)
 
 
 def test_a_script_that_cannot_be_asked_for_has_no_nodes(school: School) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec.structs import replace
 
-from reconciler.model import Static, Virtualenv
+from reconciler.model import Virtualenv
 from reconciler.observe.interior import Interior
 from reconciler.observe.projects import Projects, read_wishes
 from tests.unit.classroom import School, only, school, seen
@@ -55,8 +55,7 @@ def test_a_project_is_where_manage_py_is(
     told = only(seen(school.observer(patterns), "alice"))
     assert (project, script.rpartition("/")[0]) == (told.project, told.package)
     place = f"{home}/{project}/static" if project else f"{home}/static"
-    assert told.static is not None
-    assert place == told.static.path
+    assert [("static", place)] == [(link.name, link.path) for link in told.links]
 
 
 def test_an_odd_name_on_the_way_has_no_static_directory(school: School) -> None:
@@ -65,7 +64,7 @@ def test_an_odd_name_on_the_way_has_no_static_directory(school: School) -> None:
     school.script("alice", "my shop/wsgi.py")
     (home / "my shop/static").mkdir()
     school.own("alice")
-    assert only(seen(school.observer(), "alice")).static is None
+    assert () == only(seen(school.observer(), "alice")).links
 
 
 @pytest.mark.parametrize(
@@ -128,7 +127,7 @@ def test_a_virtualenv_that_somebody_names_is_the_only_one(
     )
     told = only(seen(looker, "alice"))
     assert Virtualenv(str(place), True, f"{place}/{SITE}" if there else None) == told.virtualenv
-    assert Static(f"{home}/assets", told.static and told.static.reachable) == told.static
+    assert [f"{home}/assets"] == [link.path for link in told.links]
 
 
 def test_a_wish_is_told_with_the_file_that_it_stands_in(school: School) -> None:
@@ -156,9 +155,8 @@ def test_static_files_are_looked_for_below_the_project(school: School, project: 
     (home / project / "static").mkdir()
     school.own("alice")
     patterns = '[homes]\nscripts = ["*/*/wsgi.py", "*/*/*/wsgi.py"]'
-    told = only(seen(school.observer(patterns), "alice")).static
-    assert told is not None
-    assert f"{home}/{project}/static" == told.path
+    told = only(seen(school.observer(patterns), "alice")).links
+    assert [f"{home}/{project}/static"] == [link.path for link in told]
 
 
 def test_of_two_manage_py_the_outer_one_counts(school: School) -> None:
@@ -181,8 +179,8 @@ def test_a_path_that_is_not_plain_is_no_static_directory(tmp_path: Path, static:
         for path, there in ((static, False), ("assets", True)):
             found = finder.find(
                 home, "/h", "mysite/mysite/wsgi.py", static=path, virtualenv=None
-            ).static
-            assert there == (found is not None)
+            ).links
+            assert there == bool(found)
 
 
 @pytest.mark.parametrize(

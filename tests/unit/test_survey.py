@@ -190,8 +190,8 @@ def test_a_static_directory_that_contains_the_project_is_none(
     (home / "link").symlink_to("mysite/assets")
     (home / ".slp.toml").write_text(f'static = "{static}"\n')
     school.own("alice")
-    found = only(seen(school.observer(), "alice")).static
-    assert (published and f"{home}/{published}") == (found and found.path)
+    found = only(seen(school.observer(), "alice")).links
+    assert ([f"{home}/{published}"] if published else []) == [link.path for link in found]
 
 
 # ---- what is remembered ------------------------------------------------------------------------

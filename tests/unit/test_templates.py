@@ -23,7 +23,7 @@ APP = App(
     script="/home/slp/alice/site/pkg/wsgi.py",
     project="/home/slp/alice/site",
     package="/home/slp/alice/site/pkg",
-    static="/home/slp/alice/site/static",
+    links=(("static", "/home/slp/alice/site/static"), ("media", "/home/slp/alice/uploads")),
     virtualenv="/home/slp/alice/site/.venv",
     site_packages="/home/slp/alice/site/.venv/lib/python3.11/site-packages",
     identity=(1, 2, 3),
@@ -70,11 +70,12 @@ def test_no_name_can_stand_in_any_line_as_more_than_a_name(name: str, hostile: s
         found.configuration({}, f"/django/.slp/{hostile}")
 
 
-@pytest.mark.parametrize("field", ["script", "project", "package", "static", "site_packages"])
+@pytest.mark.parametrize("field", ["script", "project", "package", "links", "site_packages"])
 @pytest.mark.parametrize("hostile", sorted(set(HOSTILE) - {"x user=root", "x'", "x>", "<x"}))
 def test_no_path_of_a_students_leaves_its_quotes(field: str, hostile: str) -> None:
     """`classic` names them. A space, a sign or an apostrophe is an ordinary one in quotes."""
-    app = replace(APP, **{field: f"/home/slp/alice/{hostile}"})
+    path = f"/home/slp/alice/{hostile}"
+    app = replace(APP, **{field: (("media", path),) if field == "links" else path})
     with pytest.raises(TemplateError, match="cannot stand in a configuration"):
         templates("classic").stanza(ALICE, "/django/alice", app)
 
@@ -121,10 +122,11 @@ def test_classic_is_in_the_manuals_order() -> None:
     texts = templates("classic").stanza(ALICE, "/django/alice", APP).texts
     assert "" == texts[FILES.index("server.conf")]
     order = r"^ *(Alias|<Directory|WSGIScriptAlias|WSGIDaemonProcess|<Location)\b"
-    over_http = ["Alias", "<Directory", "WSGIScriptAlias", "WSGIDaemonProcess"]
+    over_http = [*["Alias", "<Directory"] * 2, "WSGIScriptAlias", "WSGIDaemonProcess"]
     found = [re.findall(order, text, re.M) for text in texts[1:]]
-    assert [*over_http, "<Location", "<Location", "<Directory"] == found[0]
-    assert [*over_http[:3], "<Location", "<Location", "<Directory"] == found[1]
+    rest = ["<Location"] * 3 + ["<Directory"]
+    assert [*over_http, *rest] == found[0]
+    assert [*over_http[:-1], *rest] == found[1]
 
 
 def test_a_dot_in_a_url_is_a_dot() -> None:
