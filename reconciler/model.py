@@ -230,6 +230,50 @@ class App(Struct, frozen=True, gc=False):
         return self.script.removeprefix(base) if self.script.startswith(base) else None
 
 
+class Condition(StrEnum):
+    """Whether a served app works: its last load and its last answer were good."""
+
+    WORKING = "working"
+    FAILING = "failing"
+    UNKNOWN = "unknown"
+    """Nobody has told since it was published, or since its code changed."""
+
+
+class Failure(Struct, frozen=True, gc=False):
+    """Why an app fails, as facts: `decide.ailments` makes a sentence and a mend of them.
+
+    It may be a student's word: whoever makes one has it validated, bounded and printable.
+    """
+
+    code: str
+    kind: str = ""
+    """The exception's class, as "ModuleNotFoundError"; "" where there is none."""
+    name: str = ""
+    """What it is about: a module, an attribute, a file, a table, a setting; or ""."""
+    where: str = ""
+    """File and line, relative to the home, as "shop/views.py:12"; or ""."""
+    message: str = ""
+    """What the exception said; "" where that might carry a secret."""
+
+
+class Health(Struct, frozen=True, gc=False):
+    """How the app of one set is, as it told itself or as a visitor saw it."""
+
+    state: Condition
+    since: str
+    """When that began, as people read it; like `worked_until`."""
+    set: str
+    """The name of the set that it is about."""
+    uid: int
+    """The account's, whose health is not that of the next one with the name."""
+    failure: Failure | None = None
+    """Why it fails; None unless it does."""
+    worked_until: str | None = None
+    """When it was last known to work; None where it never was."""
+    changed: tuple[str, ...] = ()
+    """Files that have changed since, relative to the home."""
+
+
 class State(StrEnum):
     """What a visitor of an account's URL meets."""
 

@@ -21,6 +21,8 @@ Some = Annotated[float, Meta(gt=0, le=86400)]
 Count = Annotated[int, Meta(ge=1)]
 Absolute = Annotated[str, Meta(pattern=r"^/[^\x00-\x1f\x7f\"\\]*\Z")]
 """A path that the configuration of Apache will quote."""
+Runtime = Annotated[str, Meta(pattern=r"^/[^\x00-\x1f\x7f\"\\]*\Z", max_length=37)]
+"""With `/told/` and a name of 64 characters, the longest path that a socket can have."""
 _URL_PATH = r"(/[A-Za-z0-9_~-][A-Za-z0-9_.~-]*)+"
 UrlPath = Annotated[str, Meta(pattern=rf"^{_URL_PATH}\Z")]
 Within = Annotated[
@@ -68,9 +70,10 @@ class Urls(Table, frozen=True):
 
 
 class StateDirectory(Table, frozen=True):
-    """Where what is published is kept."""
+    """Where what is published is kept, and where apps tell how they are."""
 
     directory: Absolute = "/var/lib/slp-reconciler"
+    runtime: Runtime = "/run/slp-reconciler"
     keep_generations: Count = 5
 
 

@@ -10,8 +10,9 @@ from functools import cache
 import jinja2
 
 from reconciler.model import Verdict
-from reconciler.report.status import Status, counts, printable
+from reconciler.report.status import Status, counts
 from reconciler.settings import Settings
+from reconciler.text import printable
 
 
 @cache

@@ -8,6 +8,7 @@ import msgspec
 
 from reconciler.model import Rejection, State, Verdict
 from reconciler.settings import Settings
+from reconciler.text import printable
 
 
 class Reason(msgspec.Struct, frozen=True):
@@ -129,15 +130,6 @@ def counts(accounts: Iterable[AccountStatus]) -> dict[str, int]:
 
 def _reason(reason: Rejection | None) -> Reason | None:
     return None if reason is None else Reason(reason.code, reason.message, reason.fix)
-
-
-def printable(text: str) -> str:
-    r"""Return a name with what does not print as \x…: neither JSON nor HTML has lone surrogates."""
-    if text.isprintable():
-        return text
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
-    )
 
 
 def to_json(value: Status | AccountStatus) -> str:

@@ -25,7 +25,7 @@ TEXTS = {
 """Every text for people, by its path."""
 DESIGN = TEXTS["docs/design.md"]
 SOURCES = {path: path.read_text() for path in sorted(PROGRAM.rglob("*.py"))}
-STAGES = ("observe", "decide", "publish", "report", "watch")
+STAGES = ("observe", "decide", "publish", "report", "watch", "health")
 STUDENTS_OWN = {"wsgi.py", "manage.py"}
 """Files that texts name, and that are in homes."""
 FILE_TYPES = (".json", ".conf", ".wsgi", ".html", ".toml", ".cfg", ".py")

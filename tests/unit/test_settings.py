@@ -23,7 +23,11 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "account_pattern": "[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}",
     },
     "urls": {"prefix": "/django"},
-    "state": {"directory": "/var/lib/slp-reconciler", "keep_generations": 5},
+    "state": {
+        "directory": "/var/lib/slp-reconciler",
+        "runtime": "/run/slp-reconciler",
+        "keep_generations": 5,
+    },
     "apache": {
         "confdir": "/etc/apache2",
         "configtest": ["apachectl", "configtest"],

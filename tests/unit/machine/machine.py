@@ -50,6 +50,7 @@ class Machine(School):
         self.home = home
         self._patch = patch
         self.state, self.config = home / "state", home / "reconciler.toml"
+        self.runtime = home / "run"
         self.templates = home / "templates"
         self.templates.mkdir()
         self.apache = Apache(home / "apache", self.state)
@@ -80,7 +81,7 @@ class Machine(School):
     def _whole(self, tables: dict[str, Any]) -> dict[str, Any]:
         base: dict[str, dict[str, Any]] = {
             "homes": {"root": str(self.root), "min_uid": 1000 if ROOT else 1},
-            "state": {"directory": str(self.state)},
+            "state": {"directory": str(self.state), "runtime": str(self.runtime)},
             "apache": {
                 **self.apache.tables(), "user": _own_name(), "templates": str(self.templates),
             },
