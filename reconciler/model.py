@@ -274,6 +274,30 @@ class Health(Struct, frozen=True, gc=False):
     """Files that have changed since, relative to the home."""
 
 
+class Visit(Struct, frozen=True, gc=False):
+    """What a visitor of an app found. Its texts are hostile, but bounded; paths are plain ASCII."""
+
+    status: int | None
+    """Of the first page's last answer; None where there was none."""
+    took: float = 0.0
+    """Seconds until the first page had answered, or was given up."""
+    trouble: str = ""
+    """Why there was no answer; "" where there was one."""
+    refused: bool = False
+    """Nobody listens where Apache should: no fault of the app's."""
+    host: str = ""
+    """The name it was asked by."""
+    page: str = ""
+    """Where it ended: the path of the last answer."""
+    title: str = ""
+    said: str = ""
+    """The exception's text, where the page was that of one."""
+    missing: tuple[tuple[str, int], ...] = ()
+    """What the pages load and is not to be had: path and status."""
+    outside: tuple[tuple[str, str], ...] = ()
+    """What leads out of the app's own addresses: "redirect", "load" or "lead", and the link."""
+
+
 class State(StrEnum):
     """What a visitor of an account's URL meets."""
 
