@@ -25,7 +25,7 @@ FAILURES = frozenset(
     }
 )  # fmt: skip
 """The codes that a runner may tell; another one is `raises`."""
-_PUBLIC = frozenset(
+PUBLIC = frozenset(
     {"missing-module", "import-name", "syntax-error", "name-error", "attribute", "missing-file"}
 )
 """What Python says of these cannot carry a secret: the status and the page are for everybody.
@@ -116,5 +116,5 @@ def _failure(said: _Datagram) -> Failure:
         kind=clipped(kind, _NAME) if _KIND.match(kind) else "Exception",
         name=clipped(said.name or "", _NAME) if code != "raises" else "",
         where=clipped(said.where or "", _PATH),
-        message=clipped(said.message or "", _TEXT) if code in _PUBLIC else "",
+        message=clipped(said.message or "", _TEXT) if code in PUBLIC else "",
     )

@@ -122,9 +122,9 @@ def test_what_may_carry_a_secret_is_not_kept() -> None:
         said = read(datagram(event="failed", code=code, kind="E", message="pass", name="token"))
         assert said is not None
         assert said.failure is not None
-        is_public = code in reports._PUBLIC
+        is_public = code in reports.PUBLIC
         assert ("pass" if is_public else "") == said.failure.message
-    assert not reports._PUBLIC & {"raises", "database", "settings", "memory"}
+    assert not reports.PUBLIC & {"raises", "database", "settings", "memory"}
     raised = read(datagram(event="raised", code="raises", kind="KeyError", name="token"))
     assert raised is not None
     assert Failure("raises", "KeyError") == raised.failure
