@@ -78,6 +78,7 @@ class Templates:
             self._always = {
                 "state": _within_quotes(settings.state.directory),
                 "prefix": settings.urls.prefix,
+                "moved": _moved(settings),
                 "dashboard": settings.pages.dashboard,
                 "allow": _ALLOW[settings.apache.access_control],
                 "homes": _within_quotes(settings.homes.root),
@@ -154,6 +155,15 @@ def directory(settings: Settings) -> Path:
     name = settings.apache.template_set
     own = Path(settings.apache.templates) / name
     return own if own.is_dir() else shipped() / "templates" / name
+
+
+def _moved(settings: Settings) -> list[str]:
+    """Return the accounts whose URL is not `<prefix>/<account>`, by the settings' own word."""
+    return [
+        name
+        for name in sorted(settings.accounts)
+        if settings.url(name) != f"{settings.urls.prefix}/{name}" and _PLAIN.fullmatch(name)
+    ]
 
 
 def _plain(value: object) -> str:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from reconciler.model import Account, App
 from reconciler.publish.configuration import BLANK_DIGEST, FILES
 from reconciler.publish.render import TemplateError, Templates, shipped
-from reconciler.settings import Apache, Settings, StateDirectory
+from reconciler.settings import AccountSettings, Apache, Settings, StateDirectory
 
 ALICE = Account("alice", 1001, 1002, "/home/slp/alice", "staff", True)
 APP = App(
@@ -135,6 +135,43 @@ def test_a_dot_in_a_url_is_a_dot() -> None:
     [rule] = re.findall(r'^ *RewriteRule "(\S+)"', texts[1], re.M)
     assert re.match(rule, "/django/a.b/static/own.css")
     assert not re.match(rule, "/django/axb/static/own.css")
+
+
+@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("app", [None, APP])
+def test_whatever_apache_itself_answers_leads_to_the_accounts_page(
+    name: str, app: App | None
+) -> None:
+    """With an app and without: for one that is not there, crashed, hung, or is too busy."""
+    for text in templates(name).stanza(ALICE, "/django/alice", app).texts[1:]:
+        found = re.findall(r'^ *ErrorDocument (\d+) "(\S+)"$', text, re.M)
+        assert [
+            (str(n), "/django/.slp/pages/alice.html") for n in (404, 500, 502, 503, 504)
+        ] == found
+
+
+def test_one_rule_tells_apaches_files_from_the_apps_for_everybody() -> None:
+    """A request costs the same for 3 accounts and for 300; who is moved is left out of it."""
+    accounts = {"bob": AccountSettings(url="shop"), "no name": AccountSettings(at_root=True)}
+    found = Templates(Settings(accounts=accounts))
+    head = found.configuration({}, f"/django/.slp/{BLANK_DIGEST}").head[1]
+    [rule] = re.findall(r'^ *RewriteRule "(\S+)" "\S+/apps/\$1/\$2" \[L\]$', head, re.M)
+    for path, parts in {
+        "/django/alice/static/a/b c.css": ("alice", "static/a/b c.css"),
+        "/django/a.b/media/x": ("a.b", "media/x"),
+        "/django/alice/app.json": None,
+        "/django/alice/app.wsgi/x": None,
+        "/django/alice/static": None,
+        "/django/alice/static/": None,
+        "/django/alice/static/a?b": None,
+        "/djangox/alice/static/a": None,
+    }.items():
+        match = re.match(rule, path)
+        assert parts == (match.groups() if match else None), path
+    assert ["bob"] == re.findall(r'^ *RewriteCond "\$1" "!=(\S+)"$', head, re.M)
+    assert "RewriteRule" not in found.stanza(ALICE, "/django/alice", None).texts[1]
+    moved = found.stanza(replace(ALICE, name="bob"), "/django/shop", None).texts[1]
+    assert '"^/django/shop/([A-Za-z0-9_-]+/[^?]+)$" "/var/lib/slp-reconciler/apps/bob/$1"' in moved
 
 
 def test_a_state_directory_with_a_space_is_quoted_and_a_hostile_one_refused() -> None:
