@@ -103,6 +103,16 @@ def _preview(settings: Settings, log: Any, outside: Outside) -> Exit:
     return Exit.CONVERGED
 
 
+def _read_status(settings: Settings) -> statuses.Status:
+    path = f"{settings.state.directory}/status.json"
+    try:
+        with open(path, "rb") as stream:
+            return statuses.read(stream.read())
+    except OSError as error:
+        click.echo(f"slp-reconciler: {path}: {error.strerror}: has a pass been made?", err=True)
+        sys.exit(Exit.UNEXPECTED)
+
+
 @cli.command()
 @_common
 @click.argument("account", required=False)
@@ -121,13 +131,7 @@ def status(
     """What is served, what is not, and why."""
     del log_format, log_level
     settings = _settings(config or context.obj[0])
-    path = f"{settings.state.directory}/status.json"
-    try:
-        with open(path, "rb") as stream:
-            found = statuses.read(stream.read())
-    except OSError as error:
-        click.echo(f"slp-reconciler: {path}: {error.strerror}: has a pass been made?", err=True)
-        sys.exit(Exit.UNEXPECTED)
+    found = _read_status(settings)
     if account is not None and account not in found.accounts:
         click.echo(f"slp-reconciler: {account} is not known below {settings.homes.root}", err=True)
         sys.exit(Exit.UNEXPECTED)
@@ -138,6 +142,57 @@ def status(
         tables.overview(found)
     else:
         tables.one(account, found.accounts[account])
+
+
+@cli.command("list")
+@_common
+@click.pass_context
+def list_(
+    context: click.Context,
+    /,
+    *,
+    config: str | None,
+    log_format: str | None,
+    log_level: str | None,
+) -> None:
+    """One line an account, as `wsgi-admin -list -compact` had it: for grep and awk."""
+    del log_format, log_level
+    for line in statuses.lines(_read_status(_settings(config or context.obj[0]))):
+        click.echo(line)
+
+
+@cli.command()
+@_common
+@click.argument("registry", metavar="DB")
+@click.pass_context
+def import_wsgi_admin(
+    context: click.Context,
+    /,
+    *,
+    registry: str,
+    config: str | None,
+    log_format: str | None,
+    log_level: str | None,
+) -> None:
+    """Print the settings that reproduce DB, a registry of wsgi-admin (/etc/apache2/django.db).
+
+    Nothing is written: read what is printed, and put what you want of it into the settings.
+
+    DB is SQLite with a table `wsgi`. Of it are read the columns id, wsgi and valid, and where they
+    are there rootdir (-root), staticdir (-staticdir), urluserid, morepath (-path) and removed.
+    """
+    del log_format, log_level
+    settings = _settings(config or context.obj[0])
+    # Only here: SQLite is loaded with it.
+    from reconciler import wsgi_admin  # noqa: PLC0415
+
+    try:
+        entries = wsgi_admin.read(registry)
+    except wsgi_admin.RegistryError as error:
+        click.echo(f"slp-reconciler: {error}", err=True)
+        sys.exit(Exit.USAGE)
+    for line in wsgi_admin.settings(registry, entries, settings):
+        click.echo(line)
 
 
 def main() -> None:

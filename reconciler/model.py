@@ -137,6 +137,7 @@ class Wishes(Struct, frozen=True, gc=False):
     script: str | None = None
     static: str | None = None
     virtualenv: str | None = None
+    enabled: bool = True
 
 
 class Fault(Struct, frozen=True, gc=False):
@@ -202,6 +203,21 @@ class Home(Struct, frozen=True, gc=False):
     """It belongs to root and holds nothing: so does the mount point of a home that is away."""
 
 
+class Run(Struct, frozen=True, gc=False):
+    """What the settings say to the runner, which loads an app in a process of its own."""
+
+    url: str = ""
+    """The app's path, without a slash at its end."""
+    told: str = ""
+    """The socket that it reports to; "" for none."""
+    follow: bool = True
+    """Whether a saved change ends the process, so that the next request loads it."""
+    log_bytes: int = 262144
+    """How large `~/.slp/app.log` may grow; its predecessor is kept as well."""
+    startup_timeout: float = 20.0
+    """Seconds after which somebody outside ends a load, or gives it up; 0 for never."""
+
+
 class App(Struct, frozen=True, gc=False):
     """The one admitted script of an account, with all that its set will say.
 
@@ -223,6 +239,7 @@ class App(Struct, frozen=True, gc=False):
     """The script's inode, size and mtime in ns: a `touch` makes a new set."""
     system_site_packages: bool = True
     """Python sees the distribution's packages too; not in a virtualenv that was made without."""
+    run: Run = Run()
 
     def within(self, home: str) -> str | None:
         """Return the script relative to `home`; None where it was published below another."""

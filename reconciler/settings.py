@@ -69,6 +69,15 @@ class Urls(Table, frozen=True):
     prefix: UrlPath = "/django"
 
 
+class Apps(Table, frozen=True):
+    """What is done for an app in its own process."""
+
+    follow: bool = True
+    idle: Annotated[int, Meta(ge=0, le=30 * 86400)] = 300
+    """Seconds after which an app that nobody asks gives its memory back; 0 for never."""
+    log_bytes: Annotated[int, Meta(ge=4096, le=1024**3)] = 262144
+
+
 class StateDirectory(Table, frozen=True):
     """Where what is published is kept, and where apps tell how they are."""
 
@@ -112,14 +121,14 @@ DAEMON_OPTIONS: dict[str, str | int] = {
     "threads": 3,
     "listen-backlog": 32,
     "connect-timeout": 0,
-    "queue-timeout": 5,
+    "queue-timeout": 15,
     "request-timeout": 30,
     "socket-timeout": 30,
     "graceful-timeout": 5,
     "eviction-timeout": 5,
     "shutdown-timeout": 5,
     "deadlock-timeout": 60,
-    "startup-timeout": 30,
+    "startup-timeout": 20,
     "memory-limit": 536870912,
 }
 _DAY = 86400
@@ -241,6 +250,7 @@ class Settings(Table, frozen=True):
 
     homes: Homes = field(default_factory=Homes)
     urls: Urls = field(default_factory=Urls)
+    apps: Apps = field(default_factory=Apps)
     state: StateDirectory = field(default_factory=StateDirectory)
     apache: Apache = field(default_factory=Apache)
     daemons: Daemons = field(default_factory=Daemons)
@@ -252,6 +262,18 @@ class Settings(Table, frozen=True):
     def of(self, account: str) -> AccountSettings:
         """The account's own table, or the defaults."""
         return self.accounts.get(account, _DEFAULT_ACCOUNT)
+
+    @property
+    def daemon_options(self) -> dict[str, str | int]:
+        """The options of every daemon; one that the file names wins over `[apps] idle`."""
+        return {"inactivity-timeout": self.apps.idle, **self.daemons.effective}
+
+    @property
+    def startup_timeout(self) -> float:
+        """Seconds after which Apache or mod_wsgi gives a load up; 0 for never."""
+        options = self.daemon_options
+        timeouts = [float(options[name]) for name in ("startup-timeout", "socket-timeout")]
+        return min(filter(None, timeouts), default=0.0)
 
     def url(self, account: str) -> str:
         """The path of an account's app, without a slash at its end."""

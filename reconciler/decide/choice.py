@@ -24,7 +24,7 @@ from msgspec.structs import replace
 
 from reconciler.decide.judge import judge_script, judge_wishes
 from reconciler.decide.rules import quoted, reject
-from reconciler.model import NO_WISHES, Account, App, Home, News, Rejection, Script, Static
+from reconciler.model import NO_WISHES, Account, App, Home, News, Rejection, Run, Script, Static
 from reconciler.settings import AccountSettings, Settings
 
 
@@ -89,7 +89,7 @@ def choose(
     if best is None:
         reason = faults[blamed] if blamed is not None else _unseen(home.unseen)
         return Choice(None, blamed, None, reason, tuple(about_home), (), faults)
-    app = _app(best, account, base)
+    app = _app(best, account, base, settings)
     if unfit is not None and served is not None and served.script == app.script:
         app = _as_served(app, served, own)
     about_app = tuple(_app_warnings(best, base, settings, python))
@@ -144,7 +144,7 @@ def _superseded(path: str, winner: str | None) -> Rejection:
     return reject("superseded", path=f"~/{path}", winner=f"~/{winner}", relative=path)
 
 
-def _app(script: Script, account: Account, base: str) -> App:
+def _app(script: Script, account: Account, base: str, settings: Settings) -> App:
     file, venv = script.file, script.virtualenv
     assert file is not None  # it is admitted
     return App(
@@ -159,6 +159,13 @@ def _app(script: Script, account: Account, base: str) -> App:
         site_packages=venv.site_packages if venv else None,
         identity=(file.inode, file.size, file.mtime_ns),
         system_site_packages=not (venv and venv.site_packages) or venv.system_site_packages,
+        run=Run(
+            url=settings.url(account.name),
+            told=f"{settings.state.runtime}/told/{account.name}",
+            follow=settings.apps.follow,
+            log_bytes=settings.apps.log_bytes,
+            startup_timeout=settings.startup_timeout,
+        ),
     )
 
 

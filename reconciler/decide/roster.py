@@ -106,18 +106,24 @@ def enroll(candidates: Iterable[Candidate], settings: Settings) -> Roster:
 
 
 def _clashes(candidates: list[Candidate], settings: Settings) -> dict[str, Rejection]:
-    """Refuse a URL that is taken: by the pages, by another setting, or by an account's own name."""
+    """Refuse a URL that is taken: by the pages, by another setting, or by an account's own name.
+
+    Of two accounts that a setting gives one URL, the one whose script came first has it, as with
+    the budget: a newcomer never takes a neighbour's. Of two without a script, the first by name.
+    """
     refused: dict[str, Rejection] = {}
-    if not settings.accounts:
+    reserved = [path for path in (settings.urls.prefix, settings.pages.dashboard) if path]
+    below = settings.pages.dashboard.startswith(f"{settings.urls.prefix}/")
+    if not settings.accounts and not below:  # the most common; and names are not twice
         return refused
-    taken = {settings.url(candidate.name): candidate.name for candidate in reversed(candidates)}
+    queue = sorted(candidates, key=lambda c: (c.place is None, c.place or 0, c.name))
+    taken = {settings.url(candidate.name): candidate.name for candidate in reversed(queue)}
     # An account's own name beats a setting that gives the same URL to somebody else.
     taken |= {
         settings.url(c.name): c.name
         for c in candidates
         if settings.of(c.name).url in (None, c.name)
     }
-    reserved = [path for path in (settings.urls.prefix, settings.pages.dashboard) if path]
     for candidate in candidates:
         url = settings.url(candidate.name)
         above = next((path for path in reserved if f"{path}/".startswith(f"{url}/")), None)

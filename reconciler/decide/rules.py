@@ -142,7 +142,7 @@ RULES: dict[str, Rule] = {
     ),
     "disabled": Rule(
         News.CHOICE,
-        "the administrator has disabled {name}",
+        "{who} has disabled {name}",
         _ASK + ' to take enabled = false out of [accounts."{name}"]',
     ),
     "quarantined": Rule(
@@ -174,6 +174,8 @@ RULES: dict[str, Rule] = {
 }
 MISSING = Mend("create {path}, or name another script")
 """In the place of what the row "not-regular" says, where nothing is there yet."""
+OWN_WISH = Mend("take enabled = false out of ~/.slp.toml")
+"""In the place of what the row "disabled" says, where it is the student who wants it."""
 GONE = Mend("put {path} back, and it is served as before")
 
 

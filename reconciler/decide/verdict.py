@@ -26,8 +26,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler.decide.choice import base_of, choose
-from reconciler.decide.judge import judge_home
-from reconciler.decide.rules import GONE, quoted, reject
+from reconciler.decide.judge import judge_home, judge_wishes
+from reconciler.decide.rules import GONE, OWN_WISH, quoted, reject
 from reconciler.model import Account, App, Home, News, Rejection, Standing, State, Verdict
 from reconciler.settings import Settings
 
@@ -103,13 +103,15 @@ def _home_fault(home: Home, account: Account, context: Context) -> Rejection | N
     """Return why nothing in the home is looked at."""
     settings, path = context.settings, f"{context.settings.homes.root}/{home.name}"
     if not settings.of(home.name).enabled:
-        return reject("disabled", name=home.name)
+        return reject("disabled", name=home.name, who="the administrator")
     if home.vacant and context.served is not None:
         why = "it belongs to root and is empty, as if its file system were not mounted"
         return reject("unreadable", path=path, why=why)
     unsafe = judge_home(home.node, account) if home.node is not None else None
     if unsafe is None and home.trouble is not None:
         return reject("unreadable", path=path, why=home.trouble)
+    if unsafe is None and not home.wishes.enabled and judge_wishes(home.wishes, account) is None:
+        return reject("disabled", name=home.name, who="~/.slp.toml", mend=OWN_WISH)
     return unsafe
 
 

@@ -153,13 +153,19 @@ def _wrong(nodes: tuple[Node, ...], line: int, why: str) -> Wishes:
 
 def _wishes(nodes: tuple[Node, ...], document: dict[str, object], text: str) -> Wishes:
     said: dict[str, str] = {}
+    enabled = True
     for key, value in document.items():
         line = next(
             (n for n, row in enumerate(text.splitlines(), 1) if row.strip().startswith(key)), 1
         )
         why = None
-        if key not in {"script", "static", "virtualenv"}:
-            why = f"{key!r} is not one of script, static, virtualenv"
+        if key == "enabled" and isinstance(value, bool):
+            enabled = value
+            continue
+        if key == "enabled":
+            why = "enabled is to be true or false, without quotes"
+        elif key not in {"script", "static", "virtualenv"}:
+            why = f"{key!r} is not one of script, static, virtualenv, enabled"
         elif not isinstance(value, str):
             why = f"{key} is to be a path in quotes"
         elif not _PLAIN_PATH.fullmatch(value) or {".", ".."} & set(value.split("/")):
@@ -171,4 +177,5 @@ def _wishes(nodes: tuple[Node, ...], document: dict[str, object], text: str) -> 
         if why is not None:
             return _wrong(nodes, line, why)
         said[key] = str(value)
-    return Wishes(nodes, None, said.get("script"), said.get("static"), said.get("virtualenv"))
+    script, static, virtualenv = map(said.get, ("script", "static", "virtualenv"))
+    return Wishes(nodes, None, script, static, virtualenv, enabled)

@@ -73,7 +73,7 @@ class Templates:
         # What a template may name is given to it at each rendering. Jinja's own globals, which no
         # set needs, are looked up one by one in each: two thirds of a stanza's 45 us.
         environment.globals = {}
-        options = settings.daemons.effective
+        options = settings.daemon_options
         try:
             self._always = {
                 "state": _within_quotes(settings.state.directory),

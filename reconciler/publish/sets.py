@@ -1,7 +1,8 @@
 """Sets, and the links that choose among them: one `rename` publishes, switches or withdraws.
 
     sets/<account>/<digest>/app.wsgi   the bootstrap, root's; its mtime is what mod_wsgi looks at
-                            app.json   the script, the project, the virtualenv by their real paths
+                            app.json   the script, the project, the virtualenv by their real paths,
+                                       the runner, and what the settings say to it
                             static     links to the student's directories, owned by the student:
                             media      what is in there is Apache's to serve, at that name
     apps/<account>                  -> ../sets/<account>/<digest>
@@ -26,6 +27,7 @@ import msgspec
 
 from reconciler.model import App
 from reconciler.publish import files
+from reconciler.publish.runner import Runner
 
 _LIMIT = 64 * 1024  # an app.json is a few hundred bytes; paths are at most 4 KiB each
 
@@ -44,15 +46,20 @@ class Live:
     stamps: Stamps
 
 
+class _Run(msgspec.Struct):
+    runner: str | None = None
+
+
+class _Said(msgspec.Struct):
+    """The part of an `app.json` of any program's that says which runner it needs."""
+
+    run: _Run
+
+
 @cache
 def bootstrap() -> bytes:
     """Return the text of `app.wsgi`."""
     return Path(__file__).with_name("app.wsgi").read_bytes()
-
-
-def set_name(app: App) -> str:
-    """Return the name of the app's set: a digest of everything in it."""
-    return hashlib.sha256(bootstrap() + msgspec.json.encode(app)).hexdigest()[:24]
 
 
 class Sets:
@@ -61,11 +68,13 @@ class Sets:
     def __init__(self, state: str) -> None:
         self._sets = f"{state}/sets"
         self._apps = f"{state}/apps"
+        self._runner = Runner(state)
 
     def prepare(self) -> None:
         """Make the directories; every pass may call it."""
         for path in (self._sets, self._apps):
             files.prepare(path)
+        self._runner.prepare()
 
     def names(self) -> list[str]:
         """Return every account that has a link."""
@@ -97,7 +106,7 @@ class Sets:
         Raises:
             OSError: the disk is full, or not writable; the link is as it was.
         """
-        name = set_name(app)
+        name = self._name(app)
         home = f"{self._sets}/{app.account}"
         try:
             os.mkdir(home, 0o755)
@@ -142,6 +151,29 @@ class Sets:
             files.remove_leftovers(directory)
         for account in os.listdir(self._sets):
             self.prune(account)
+        self._prune_runners()
+
+    def _prune_runners(self) -> None:
+        """Remove the runners of programs before this one, once no set names them."""
+        if len(self._runner.names()) > 1:
+            self._runner.prune({path for name in self.names() if (path := self._runner_of(name))})
+
+    def _runner_of(self, account: str) -> str | None:
+        data = files.read(f"{self._apps}/{account}/app.json", limit=_LIMIT)
+        try:
+            return msgspec.json.decode(data or b"", type=_Said).run.runner
+        except (msgspec.DecodeError, ValueError, RecursionError):
+            return None
+
+    def _encoded(self, app: App) -> bytes:
+        """Return the text of the app's `app.json`."""
+        said = msgspec.to_builtins(app)
+        said["run"]["runner"] = self._runner.path
+        return msgspec.json.encode(said)
+
+    def _name(self, app: App) -> str:
+        """Return the name of the app's set: a digest of everything in it."""
+        return hashlib.sha256(bootstrap() + self._encoded(app)).hexdigest()[:24]
 
     def _stamps(self, account: str, name: str) -> Stamps:
         where = f"{self._sets}/{account}/{name}"
@@ -153,16 +185,17 @@ class Sets:
         if data is None or files.read(f"{where}/app.wsgi", limit=_LIMIT) != bootstrap():
             return None
         try:
-            return msgspec.json.decode(data, type=App)
+            app = msgspec.json.decode(data, type=App)
         except (msgspec.DecodeError, ValueError, RecursionError):  # damaged
             return None
+        return app if data == self._encoded(app) else None  # else another program's
 
     def _write(self, app: App, home: str, name: str) -> Stamps:
         temporary = files.beside(f"{home}/{name}")
         os.mkdir(temporary, 0o755)
         try:
             stamps = (
-                files.create(f"{temporary}/app.json", msgspec.json.encode(app), durable=False),
+                files.create(f"{temporary}/app.json", self._encoded(app), durable=False),
                 files.create(f"{temporary}/app.wsgi", bootstrap(), durable=False),
             )
             for link, directory in app.links:

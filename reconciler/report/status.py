@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
@@ -106,6 +106,20 @@ def whole(
 ) -> Status:
     """Return the status of everybody, in order and with names that print."""
     return Status(generation, now, held, {printable(n): accounts[n] for n in sorted(accounts)})
+
+
+def lines(status: Status) -> Iterator[str]:
+    """Yield a line an account: "account = alice; state = served; url = /django/alice/; …"."""
+    for name, account in status.accounts.items():
+        said = {
+            "account": name,
+            "state": account.state,
+            "url": account.url,
+            "script": account.script,
+            "since": account.since,
+            "reason": account.reason.code if account.reason else None,
+        }
+        yield "; ".join(f"{key} = {value}" for key, value in said.items() if value is not None)
 
 
 def encode(status: Status) -> bytes:

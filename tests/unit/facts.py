@@ -7,11 +7,12 @@ from typing import Any
 from msgspec.structs import replace
 
 from reconciler.decide.verdict import Context
-from reconciler.model import Account, App, Home, Node, Script, Source, Standing
+from reconciler.model import Account, App, Home, Node, Run, Script, Source, Standing
 from reconciler.settings import Settings
 
 ALICE = Account("alice", 1001, 1001, "/home/slp/alice", "alice", private_group=True)
 GOOD = Source(None, None, binds_application=True)
+RUN = Run(url="/django/alice", told="/run/slp-reconciler/told/alice")
 BROKEN = Source(None, (3, "invalid syntax"), binds_application=False)
 
 
@@ -62,7 +63,8 @@ def app(project: str = "mysite", *, mtime: int = 1_000) -> App:
     base = f"/home/slp/alice/{project}"
     file = f"{base}/{project}/wsgi.py"
     identity = (7, 300, mtime)
-    return App("alice", 1001, 1001, file, base, f"{base}/{project}", (), None, None, identity)
+    package = f"{base}/{project}"
+    return App("alice", 1001, 1001, file, base, package, (), None, None, identity, run=RUN)
 
 
 def context(

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.model import App
+from reconciler.publish.runner import Runner
 from reconciler.publish.sets import Sets, bootstrap
 
 REPORT = """\
@@ -35,12 +36,16 @@ def published(tmp_path: Path) -> tuple[Path, Path]:
     chosen = tmp_path / "sets/1"
     chosen.mkdir(parents=True)
     (chosen / "app.wsgi").write_bytes(bootstrap())
+    runner = Runner(str(tmp_path))
+    runner.prepare()
     said = {
         "account": "alice",
         "script": str(script),
         "project": str(tmp_path / "home/site"),
         "site_packages": None,
         "virtualenv": None,
+        "system_site_packages": True,
+        "run": {"runner": runner.path},
     }
     (chosen / "app.json").write_text(json.dumps(said))
     (tmp_path / "alice").symlink_to(chosen)
@@ -140,7 +145,7 @@ def test_it_is_what_a_shell_in_the_activated_virtualenv_would_be(
     assert f"{project}|alice|alice|{venv}|{programs}|no root" == told
 
 
-def test_it_imports_nothing_that_python_has_not_loaded(published: tuple[Path, Path]) -> None:
+def test_it_imports_nothing_of_pythons_that_is_not_loaded(published: tuple[Path, Path]) -> None:
     """An app's first answer waits for each: `json` alone took 6 of its 12 ms."""
     wsgi, script = published
     script.write_text("application = 'theirs'\n")
@@ -151,7 +156,7 @@ with open(sys.argv[1]) as stream:
     exec(compile(stream.read(), sys.argv[1], "exec"), {"__file__": sys.argv[1]})
 print(sorted(set(sys.modules) - before))
 """
-    assert "[]\n" == load(wsgi, report).stdout
+    assert "['slp_runner', 'slp_runner.load']\n" == load(wsgi, report).stdout
 
 
 def test_what_stays_broken_is_told_by_file_and_line(published: tuple[Path, Path]) -> None:
@@ -163,3 +168,16 @@ def test_what_stays_broken_is_told_by_file_and_line(published: tuple[Path, Path]
     stderr = load(wsgi).stderr
     assert f'File "{script}", line 2, in <module>' in stderr
     assert "ZeroDivisionError" in stderr
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_a_virtualenv_made_without_the_distributions_packages_hides_them(
+    published: tuple[Path, Path], seen: bool
+) -> None:
+    """As its own Python does; otherwise an app works here with what `pip freeze` does not name."""
+    wsgi, script = published
+    script.write_text("import site, sys\napplication = any(e in sys.path for e in PACKAGES)\n")
+    script.write_text("PACKAGES = __import__('site').getsitepackages()\n" + script.read_text())
+    said = json.loads(wsgi.with_name("app.json").read_text())
+    wsgi.with_name("app.json").write_text(json.dumps(said | {"system_site_packages": seen}))
+    assert f"|{seen}|" in load(wsgi).stdout

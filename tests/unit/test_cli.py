@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from reconciler import cli
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from click.testing import Result
 
@@ -240,10 +242,40 @@ def test_status_prints_warnings(machine: Machine, run: Any) -> None:
     assert "virtualenv" in run("status", "alice").stdout
 
 
-@pytest.mark.parametrize("arguments", [[], ["alice"], ["--json"]])
+def test_list_prints_a_line_for_each(machine_with_all: Machine, run: Any) -> None:
+    """Of `key = value` pairs, whatever is not known left out."""
+    result = run("list")
+    lines = result.stdout.splitlines()
+    assert 0 == result.exit_code
+    served = "account = alice; state = served; url = /django/alice/; script = "
+    assert lines[0].startswith(f"{served}{machine_with_all.root}/alice/")
+    assert ["account = bob", "state = empty", "url = /django/bob/"] == lines[1].split("; ")[:3]
+    assert lines[2].endswith("; reason = syntax-error")
+
+
+def test_a_registry_is_printed_as_settings_or_refused(
+    machine: Machine, run: Any, tmp_path: Path
+) -> None:
+    """To stdout; a file that is none is status 2, and a word on stderr."""
+    with sqlite3.connect(tmp_path / "django.db") as database:
+        database.execute("create table wsgi(id, wsgi, valid)")
+        script = f"{machine.root}/alice/mysite/mysite/wsgi.py"
+        database.execute("insert into wsgi values (1, ?, 1)", (script,))
+    database.close()
+    result = run("import-wsgi-admin", str(tmp_path / "django.db"))
+    assert (0, "") == (result.exit_code, result.stderr)
+    assert '[accounts.alice]  # entry 1\nscript = "mysite/mysite/wsgi.py"\n' in result.stdout
+    result = run("import-wsgi-admin", str(machine.config))
+    assert (2, "") == (result.exit_code, result.stdout)
+    assert f"slp-reconciler: {machine.config}: no SQLite database\n" == result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [["status"], ["status", "alice"], ["status", "--json"], ["list"]]
+)
 def test_status_without_a_pass_says_so(run: Any, arguments: list[str]) -> None:
     """Status 1."""
-    result = run("status", *arguments)
+    result = run(*arguments)
     assert 1 == result.exit_code
     assert "has a pass been made?" in result.stderr
 

@@ -127,6 +127,22 @@ def test_an_account_database_that_is_silent_changes_nothing() -> None:
     assert (State.REJECTED, "unreadable") == (told.state, told.reason.code)
 
 
+@pytest.mark.parametrize("mode", [0o644, 0o666])
+def test_a_student_takes_the_own_app_down_and_nobody_elses_file_does(mode: int) -> None:
+    """`enabled = false` in `~/.slp.toml` counts at once, if the file is the student's alone."""
+    toml = Wishes((node(""), node(".slp.toml", "file", mode=mode)), enabled=False)
+    told = verdict(home(script("a"), wishes=toml), context(app("a")))
+    if mode == 0o666:
+        assert told.app is not None
+        assert ["writable-by-others"] == [warning.code for warning in told.warnings]
+        return
+    assert told.reason is not None
+    assert (State.REJECTED, None, False) == (told.state, told.app, told.keep)
+    assert "~/.slp.toml has disabled alice" == told.reason.message
+    assert "take enabled = false out of ~/.slp.toml" == told.reason.fix
+    assert told.account is not None, "its page says so at its URL"
+
+
 def test_an_accounts_script_goes_before_the_wish_the_served_and_the_newest() -> None:
     """The order in which one of several is chosen, each taken away in its turn."""
     one, two, three, four = (script(name, mtime=n) for n, name in enumerate("abcd", 1))

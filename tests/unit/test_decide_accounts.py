@@ -7,7 +7,17 @@ import pytest
 from msgspec.structs import replace
 
 from reconciler.decide.verdict import judge
-from reconciler.model import Home, News, Rejection, Standing, State, Static, Verdict, Virtualenv
+from reconciler.model import (
+    Home,
+    News,
+    Rejection,
+    Run,
+    Standing,
+    State,
+    Static,
+    Verdict,
+    Virtualenv,
+)
 from reconciler.settings import Settings
 from tests.unit.facts import ALICE, app, context, home, node, script
 
@@ -248,6 +258,7 @@ def test_what_is_served_has_everything_that_its_set_says() -> None:
         "site_packages": "/home/slp/alice/ve/lib/p",
         "identity": (8, 9, 10),
         "system_site_packages": True,
+        "run": Run(url="/django/shop", told="/run/slp-reconciler/told/alice"),
     } == msgspec.structs.asdict(told.app)
     assert ("alice", "/django/shop", account, ()) == (
         told.name, told.url, told.account, told.warnings

@@ -147,6 +147,16 @@ def test_a_command_that_a_text_names_exists(name: str) -> None:
     assert set() == set(re.findall(r"(?:`|    )make ([a-z][a-z-]*)", text)) - targets
 
 
+def test_what_took_the_place_of_each_of_the_old_tools_flags_is_shown() -> None:
+    """The box test says at each of its lines which row of the table it is."""
+    table = list(rows(TEXTS["docs/wsgi-admin.md"]))[1:]
+    flags = {span.split()[0] for cells in table for span in spans(cells[0])}
+    test = (ROOT / "tests/box/test_powers.py").read_text()
+    shown = set(re.findall(r"[\w-]+", " ".join(re.findall(r"  # (.*)", test))))
+    assert {"-register", "-nocheck", "urluserid"} <= flags
+    assert set() == flags - shown
+
+
 # ---- what texts name, and what names the texts --------------------------------------------------
 
 

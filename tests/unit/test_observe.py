@@ -267,6 +267,8 @@ def test_a_directory_that_was_entered_stays_the_one_told_of(tmp_path: Path, home
         ('script = "a/wsgi.py"\nstatic = [', "syntax-error", 2),
         ('script = "a/wsgi.py"\n\ncolour = "red"', "syntax-error", 3),
         ("static = 5", "syntax-error", 1),
+        ('enabled = "false"', "syntax-error", 1),
+        ("enabled = true\nskip_checks = true", "syntax-error", 2),
         ('script = "wsgi.py"', "syntax-error", 1),
         ('\nscript = "/etc/wsgi.py"', "syntax-error", 2),
         ('static = "../neighbour"', "syntax-error", 1),

@@ -15,7 +15,7 @@ BRAKE = Safety(max_withdrawn_share=0.2, max_withdrawn_count=5)
 SOFT = reject("no-application", path="~/x")
 UNSAFE = reject("symlink", path="~/x")
 ABOVE = reject("no-account", path="/home/slp/x", login="x")
-CHOICE = reject("disabled", name="x", why="")
+CHOICE = reject("disabled", name="x", who="the administrator")
 HOMES = reject("wrong-owner", path="~", uid=65534, name="x", own=1001)
 MISMATCH = reject("home-mismatch", path="/home/slp/x", name="x", login="x", actual="/y")
 

@@ -140,8 +140,9 @@ def test_a_wish_is_told_with_the_file_that_it_stands_in(school: School) -> None:
     assert wishes.fault is not None
     why = "script is to be in a directory below the home, such as mysite/mysite/wsgi.py"
     assert (1, why) == (wishes.fault.line, wishes.fault.message)
-    (home / ".slp.toml").write_text('script = "shop/wsgi.py"\n')
+    (home / ".slp.toml").write_text('script = "shop/wsgi.py"\nenabled = false\n')
     wishes = seen(school.observer(), "alice").wishes
+    assert not wishes.enabled
     assert ["", ".slp.toml"] == [node.path for node in wishes.nodes]
     assert ("shop/wsgi.py", None, None) == (wishes.script, wishes.static, wishes.fault)
     assert os.stat(home / ".slp.toml").st_ino == wishes.nodes[1].inode

@@ -193,11 +193,26 @@ def test_a_url_that_would_hide_the_pages_is_refused(
     assert ([] if above is None else [f"would hide {above}"]) == hides
 
 
-def test_where_two_settings_give_one_url_the_first_by_name_has_it() -> None:
-    """And an account's own name, said as a setting, is its own name still."""
-    everyone = [Candidate(name, 1) for name in ("ann", "ben", "cat")]
+def test_an_account_of_the_dashboards_name_does_not_hide_it() -> None:
+    """Where that lies below the prefix, whatever other settings there are."""
+    given = replace(Settings(), pages=Pages(dashboard="/django/ann"))
+    refused = enroll([Candidate("ann", 1), Candidate("ben", 2)], given).refused
+    assert {"ann": "/django/ann would hide /django/ann"} == {
+        n: r.message for n, r in refused.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("ann", "ben", "late"), [(2, 1, "ann"), (1, 2, "ben"), (None, 7, "ann"), (None, None, "ben")]
+)
+def test_where_two_settings_give_one_url_who_was_there_first_has_it(
+    ann: int | None, ben: int | None, late: str
+) -> None:
+    """By the queue for places, then by name; and a name said as a setting is its own name still."""
+    everyone = [Candidate("ann", ann), Candidate("ben", ben), Candidate("cat", 0)]
     given = settings(accounts={"ann": {"url": "shop"}, "ben": {"url": "shop"}})
-    assert {"ben"} == enroll(everyone[::-1], given).refused.keys()
+    for order in (everyone, everyone[::-1]):
+        assert {late} == enroll(order, given).refused.keys()
     given = settings(accounts={"ann": {"url": "cat"}, "cat": {"url": "cat"}})
     assert {"ann"} == enroll(everyone, given).refused.keys()
 

@@ -23,6 +23,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "account_pattern": "[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}",
     },
     "urls": {"prefix": "/django"},
+    "apps": {"follow": True, "idle": 300, "log_bytes": 262144},
     "state": {
         "directory": "/var/lib/slp-reconciler",
         "runtime": "/run/slp-reconciler",
