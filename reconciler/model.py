@@ -116,6 +116,10 @@ class Script(Struct, frozen=True, gc=False):
     package: str
     links: tuple[Static, ...] = ()
     virtualenv: Virtualenv | None = None
+    settings: str | None = None
+    """The file of the settings that it names, relative to the home, where it is there."""
+    static_root: str | None = None
+    """What they say it is, relative to the home: whether it is there or not."""
     requirements: str | None = None
     """The `requirements.txt` of the project or of what is above it, relative to the home."""
     reachable: bool | None = None

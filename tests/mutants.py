@@ -52,9 +52,13 @@ class Suite(NamedTuple):
 
 SUITES = (
     Suite(
-        tuple(f"decide/{n}.py" for n in ("choice", "judge", "plan", "roster", "rules", "verdict")),
+        tuple(
+            f"decide/{n}.py"
+            for n in ("belongings", "choice", "judge", "plan", "roster", "rules", "verdict")
+        ),
         ("choice", "decide", "decide_accounts", "judge", "plan", "roster", "rules"),
     ),
+    Suite(("decide/ailments.py",), ("ailments",)),
     Suite(("schedule.py",), ("schedule",)),
     Suite(("observe/accounts.py", "observe/identity.py"), ("accounts", "identity")),
     Suite(
@@ -65,6 +69,9 @@ SUITES = (
         ("observe/observer.py", "observe/sighting.py", "observe/survey.py"),
         ("observer", "observer_asks", "projects", "survey"),
     ),
+    Suite(("observe/django.py", "observe/links.py"), ("links", "projects")),
+    Suite(("observe/virtualenvs.py",), ("virtualenvs",)),
+    Suite(("observe/roots.py",), ("roots",)),
     Suite(("observe/interpreter.py",), ("interpreter",)),
     Suite(("observe/pipes.py",), ("pipes",)),
     Suite(("observe/reach.py",), ("reach",)),

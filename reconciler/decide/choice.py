@@ -22,9 +22,10 @@ from collections.abc import Iterator, Mapping
 from msgspec import Struct
 from msgspec.structs import replace
 
+from reconciler.decide.belongings import unfit_virtualenv, unreachable
 from reconciler.decide.judge import judge_script, judge_wishes
-from reconciler.decide.rules import quoted, reject
-from reconciler.model import NO_WISHES, Account, App, Home, News, Rejection, Run, Script, Static
+from reconciler.decide.rules import reject
+from reconciler.model import NO_WISHES, Account, App, Home, News, Rejection, Run, Script
 from reconciler.settings import AccountSettings, Settings
 
 
@@ -69,7 +70,7 @@ def choose(
         home = _unfollowed(home, own)
     scripts = {script.path: script for script in home.scripts}
     faults = {
-        path: _fault(script, account, settings, python, names_scripts)
+        path: _fault(script, account, settings, base, python, names_scripts)
         for path, script in scripts.items()
     }
     wanted = [p for p in dict.fromkeys((own.script, home.wishes.script)) if p in scripts]
@@ -127,14 +128,19 @@ def _as_served(app: App, served: App, own: AccountSettings) -> App:
 
 
 def _fault(
-    script: Script, account: Account, settings: Settings, python: str, names_scripts: bool
+    script: Script,
+    account: Account,
+    settings: Settings,
+    base: str,
+    python: str,
+    names_scripts: bool,
 ) -> Rejection | None:
     fault = judge_script(script, account, content=not settings.of(account.name).skip_checks)
     if fault is not None:
         return fault
     venv = script.virtualenv
     if venv is not None and venv.chosen and venv.site_packages is None:
-        return reject("virtualenv", path=venv.path, version=python)
+        return unfit_virtualenv(venv, script, base, python)
     if names_scripts and script.reachable is False:
         return reject("unreachable", path=f"~/{script.path}", user=settings.apache.user)
     return None
@@ -175,20 +181,9 @@ def _app_warnings(
     venv = script.virtualenv
     for link in script.links:
         if link.reachable is False:
-            yield _unreachable(link, base, settings.apache.user)
+            yield unreachable(link, base, settings.apache.user)
     if venv is not None and not venv.chosen and venv.site_packages is None:
-        yield reject("virtualenv", path=venv.path, version=python)
-
-
-def _unreachable(link: Static, base: str, user: str) -> Rejection:
-    """Return it with a command that opens what is closed on the way, and no more than that."""
-    closed = " ".join(quoted(f"~/{path}".rstrip("/")) for path in link.closed)
-    return reject(
-        "static-unreachable",
-        path="~" + link.path.removeprefix(base),
-        user=user,
-        open=f"chmod o+x {closed} && " if closed else "",
-    )
+        yield unfit_virtualenv(venv, script, base, python)
 
 
 _HIDE = (

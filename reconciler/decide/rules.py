@@ -131,9 +131,9 @@ RULES: dict[str, Rule] = {
     ),
     "virtualenv": Rule(
         News.SOFT,
-        "the virtualenv {path} has no packages for Python {version}, which the server runs",
+        "the virtualenv {path} {has} for Python {version}, which the server runs",
         # Without --clear: it would empty a project that was named by mistake.
-        command="python{version} -m venv {quoted} && {quoted}/bin/pip install django",
+        command="{aside}python{version} -m venv {fresh} && {fresh}/bin/pip install {packages}",
     ),
     "superseded": Rule(
         News.CHOICE,

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
-from reconciler.observe import jail, pipes
+from reconciler.observe import jail, pipes, roots
 
 ANSWER_LIMIT = 4096  # bytes; the longest honest answer is some 1,300 (200 characters as \uXXXX)
 AHEAD = 256
@@ -32,7 +32,8 @@ while len(text) < size:  # and no more: what follows are requests
     if not part:
         os._exit(1)
     text += part
-exec(compile(text, "jail.py", "exec"))
+for part in text.split(b"\\0"):
+    exec(compile(part, "jail.py", "exec"))
 """
 _ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
 
@@ -203,7 +204,8 @@ class Helper:
             assert self._process.stdout is not None
             size = pipes.widened(self._process.stdout.fileno(), AHEAD * ANSWER_LIMIT)
             self._room = size // ANSWER_LIMIT
-            program = pipes.framed(Path(jail.__file__).read_bytes())
+            texts = [Path(str(part.__file__)).read_bytes() for part in (roots, jail)]
+            program = pipes.framed(b"\0".join(texts))
             pipes.write(self._process.stdin.fileno(), program, self._deadline)
         return self._process
 

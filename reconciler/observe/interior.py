@@ -9,7 +9,15 @@ from collections.abc import Mapping
 from itertools import islice
 
 from reconciler.model import Node
-from reconciler.observe.descent import Unreadable, node, open_directory, said, stat_of
+from reconciler.observe.descent import (
+    Unreadable,
+    node,
+    open_directory,
+    open_file,
+    read,
+    said,
+    stat_of,
+)
 
 _MAX_ENTERED = 64
 """Directories of one home that are held open; a project with its virtualenv has a dozen."""
@@ -149,6 +157,35 @@ class Interior:
         if status is not None:
             self._found[path] = self._note(path, status)
         return self._found.get(path)
+
+    def may_be_directory(self, directory: str, name: str) -> bool:
+        """Whether there may be such a directory, as far as is known without asking for it."""
+        return self._listed_as(directory, name) in {"directory", None}
+
+    def holders(self, name: str) -> list[str]:
+        """Return the directories of the home that are known to hold a file of that name."""
+        known = self._listed
+        return sorted(each for each in known.get("", ()) if known.get(each, {}).get(name) == "file")
+
+    def read(self, path: str, limit: int) -> bytes | None:
+        """Return a regular file's text; None where none is there, opens, or is that short."""
+        try:
+            found = self.node_at(path)
+            directory, _, name = path.rpartition("/")
+            at = self.walk(directory)[1]
+            if found is None or found.kind != "file" or found.size > limit or at is None:
+                return None
+            opened = open_file(name, at=at)
+            if opened is None:
+                return None
+            try:
+                text = read(opened[0], limit + 1)
+            finally:
+                os.close(opened[0])
+        except Unreadable:
+            self.all_read = False  # it may open the next time, while nothing has changed
+            return None
+        return text if len(text) <= limit else None
 
     def newest_first(self, paths: list[str]) -> list[str]:
         """Return the paths by when each was changed last; which one that is, is only an order."""

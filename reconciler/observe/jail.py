@@ -1,8 +1,9 @@
 """What runs in the child: privileges go first, then a stranger's text or path is looked at.
 
-`helper.py` sends this file's text through a pipe to `python -I -S -B`, so that nothing of ours need
-be readable to `nobody`. It must therefore run, alone and unchanged, on every Python that mod_wsgi
-may embed: 3.8 to 3.14. The program itself uses no more of it than `printable` and a number.
+`helper.py` sends this file's text, and that of `roots.py` before it, through a pipe to `python -I
+-S -B`, so that nothing of ours need be readable to `nobody`. Both must therefore run, alone and
+unchanged, on every Python that mod_wsgi may embed: 3.8 to 3.14. The program itself uses no more of
+this one than `printable` and some constants.
 
 Frames, both ways: four bytes of length, big-endian, then so many bytes. The first answer is
 `["ready"]` or `["failed", why]`; every other one is JSON of at most `ANSWER_LIMIT` bytes.
@@ -37,6 +38,9 @@ try:
     import ctypes
 except ImportError:  # a Python without libffi: what needs prctl or unshare is best effort
     ctypes = None  # type: ignore[assignment]
+
+if "roots" not in globals():  # a child has its text from the pipe, before this one
+    from reconciler.observe.roots import roots
 
 NOBODY = 65534
 REQUEST_LIMIT = 72 * 1024  # a script of 64 KiB and some air
@@ -336,11 +340,21 @@ WARM_UP = (
 )
 
 
+SETTINGS = b"\0"  # begins a request about settings: no script that is sound begins with it
+
+
+def files_of(request: bytes) -> list[tuple[str, bytes]]:
+    """Paths and texts in turn, each after a NUL; neither has one in it."""
+    parts = request.split(b"\0")[1:]
+    return [(path.decode("ascii"), text) for path, text in zip(parts[::2], parts[1::2])]  # noqa: B905
+
+
 def parser(seconds: str) -> Callable[[bytes], object]:
-    """A helper in the jail that answers with `examine`, within `seconds` of CPU each."""
+    """A helper in the jail that answers with `examine` or `roots`, in `seconds` of CPU each."""
     warnings.simplefilter("ignore")
     for text in WARM_UP:
         examine(text)
+    roots([("settings.py", b"from os.path import *\nSTATIC_URL = f'/{__file__}'\n")])
     unicodedata.normalize("NFKC", "\u00e9")
     lockdown()
     # "Ready" is proof that it can parse in there: else every student would be blamed in turn.
@@ -351,14 +365,15 @@ def parser(seconds: str) -> Callable[[bytes], object]:
     def answer(request: bytes) -> object:
         nonlocal fresh
         renew(int(seconds))
+        is_script = not request.startswith(SETTINGS)
         try:
-            facts = examine(request)
+            facts: object = examine(request) if is_script else roots(files_of(request))
         except MemoryError:
             if not fresh:
                 # It may be the neighbours' text that filled the memory (3.12 never frees a
                 # name): only a new helper's word counts. To die asks for one.
                 os._exit(3)
-            send((None, 1, TOO_MUCH, False))
+            send((None, 1, TOO_MUCH, False) if is_script else roots([]))
             os._exit(0)
         fresh = False
         return facts

@@ -20,7 +20,7 @@ from reconciler.observe.interior import Interior, Signature
 from reconciler.observe.interpreter import Interpreter
 from reconciler.observe.reach import Reach
 from reconciler.observe.sighting import Seen, Sighting, Subject
-from reconciler.observe.source import Parser
+from reconciler.observe.source import Parser, Roots
 from reconciler.observe.survey import WAITS, Root, Surveyor, digest_of, is_empty
 from reconciler.settings import Settings
 
@@ -56,7 +56,8 @@ class Observer:
         self._parser = Parser(interpreter.path)
         self._reach = Reach(settings.apache.user)
         self._sources: dict[bytes, Source] = {}
-        self._surveyor = Surveyor(settings, interpreter.version, self._sources)
+        self._roots: dict[bytes, Roots] = {}
+        self._surveyor = Surveyor(settings, interpreter.version, self._sources, self._roots)
         self._called: set[str] = set()
         self.accounts = accounts
 
@@ -188,6 +189,8 @@ class Observer:
                     self._surveyor.survey(sighting, interior, student)
             if sighting.texts:
                 self._parser.foresee(next(iter(sighting.texts.values())))
+            if sighting.settings:
+                self._parser.foresee(next(iter(sighting.settings)))
         except Exception as error:  # noqa: BLE001  it is that home's trouble, and nobody else's
             sighting.interior = None
             sighting.home = replace(sighting.home, trouble=_why(error))
@@ -209,22 +212,55 @@ class Observer:
 
     def _told(self, sighting: Sighting) -> Seen:
         """Return the facts about a home that was seen, with those that the process itself finds."""
+        until = time.monotonic() + _MAX_PARSING
+        if self._have_learnt(sighting, until):
+            sighting = self._again(sighting)
         home, memo = sighting.home, sighting.memo
         try:
             if sighting.interior is not None:
                 base = home.path or f"{self._settings.homes.root}/{home.name}"
-                until = time.monotonic() + _MAX_PARSING
                 scripts = (
                     self._asked(self._examined(s, sighting.texts.get(s.path), until), base)
                     for s in home.scripts
                 )
                 home = replace(home, scripts=tuple(scripts))
-                memo = _memo(home, sighting.interior, sighting.began)
+                if not sighting.settings:  # else the next look is to ask again
+                    memo = _memo(home, sighting.interior, sighting.began)
             if sighting.student is not None and home.node is not None and home.node.uid == 0:
                 home = replace(home, vacant=is_empty(f"{self._settings.homes.root}/{home.name}"))
         except Exception as error:  # noqa: BLE001  as above
             home = replace(home, trouble=_why(error))
         return Seen(home, sighting.origin, memo)
+
+    def _again(self, before: Sighting) -> Sighting:
+        """Look at a home once more, now that it is known what its settings say."""
+        home = Home(before.home.name, before.home.standing, before.home.account)
+        sighting = Sighting(home, before.origin, before.subject, before.student)
+        with contextlib.closing(Root(self._settings.homes.root)) as root:
+            self._see(sighting, root)
+        self._become(None)
+        return sighting
+
+    def _have_learnt(self, sighting: Sighting, until: float) -> bool:
+        """Have settings examined; return whether they say anything, so that it is to be looked for.
+
+        The directories that they name are looked at as the student: by another look at the home.
+        """
+        said = False
+        for request in sighting.settings:
+            if time.monotonic() > until:
+                break
+            try:
+                roots = self._parser.roots(request)
+            except HelperError:
+                continue  # only a link depends on it; the next look asks again
+            if len(self._roots) >= _MAX_SOURCES:
+                self._roots.clear()
+            self._roots[digest_of(request)] = roots
+            said |= roots != Roots()
+        else:
+            sighting.settings.clear()
+        return said
 
     def _examined(self, script: Script, text: bytes | None, until: float) -> Script:
         """Return the script with what the parser says of its text."""

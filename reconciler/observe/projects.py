@@ -5,29 +5,33 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from typing import TypedDict
 
 from reconciler.model import NO_WISHES, Account, Fault, Node, Static, Virtualenv, Wishes
 from reconciler.observe import descent
+from reconciler.observe.django import settings_of
 from reconciler.observe.interior import Interior
+from reconciler.observe.links import PLAIN_PATH, Links
+from reconciler.observe.source import Roots
+from reconciler.observe.virtualenvs import Virtualenvs, levels
 
 WISHES = ".slp.toml"
 _WISHES_LIMIT = 8 * 1024
 _MAX_DEPTH = 32
 """Names on the way to what a student wishes for: each is opened at each look at the home."""
-_VIRTUALENVS = (".venv", "venv", "env", "virtualenv")
-_PLAIN_PATH = re.compile(r"[A-Za-z0-9_.+-]+(/[A-Za-z0-9_.+-]+)*")
+_REQUIREMENTS = "requirements.txt"
 
 
-@dataclass(frozen=True, slots=True)
-class Project:
-    """What `Projects.find` found."""
+class Project(TypedDict):
+    """What `Projects.find` found: fields of a `Script`, as they are described there."""
 
     project: str
-    """Relative to the home."""
     links: tuple[Static, ...]
     virtualenv: Virtualenv | None
+    settings: str | None
+    static_root: str | None
+    requirements: str | None
 
 
 class Projects:
@@ -37,10 +41,20 @@ class Projects:
         self._python = python
 
     def find(
-        self, home: Interior, base: str, script: str, *, static: str | None, virtualenv: str | None
+        self,
+        home: Interior,
+        base: str,
+        script: str,
+        text: bytes,
+        *,
+        url: str,
+        roots: Callable[[bytes], Roots],
+        static: str | None,
+        virtualenv: str | None,
     ) -> Project:
-        """Return what belongs to `script`, a path relative to `home`.
+        """Return what belongs to `script`, a path relative to `home`, which says `text`.
 
+        `url` is the app's own; `roots` tells what settings say that are in a request to the helper.
         `static` and `virtualenv` are what a setting names: relative to the home; a virtualenv of
         the administrator's may be absolute.
 
@@ -49,47 +63,26 @@ class Projects:
         """
         package = script.rpartition("/")[0]
         project = _project(home, package)
+        settings = settings_of(home, project, package, text)
+        said = roots(settings.request) if settings and settings.request else Roots()
+        path = settings.path if settings else None
+        links = Links(home, base, url, project, package, path, said)
         return Project(
-            project,
-            _static(home, base, static or (f"{project}/static" if project else "static"), package),
-            self._virtualenv(home, base, project, virtualenv),
+            project=project,
+            links=links.find(static),
+            virtualenv=Virtualenvs(home, base, self._python).find(project, virtualenv),
+            settings=path,
+            static_root=links.below_home(said.static_root),
+            requirements=_requirements(home, project),
         )
 
-    def _virtualenv(
-        self, home: Interior, base: str, project: str, named: str | None
-    ) -> Virtualenv | None:
-        below = f"lib/python{self._python}/site-packages"
-        if named is not None and named.startswith("/"):
-            # The administrator's, so trusted; looked at as the student, who is to run it.
-            full = f"{named}/{below}"
-            return Virtualenv(named, True, full if os.path.isdir(full) else None)
-        if named is not None:
-            there = _is_directory(home, f"{named}/{below}")
-            return Virtualenv(f"{base}/{named}", True, f"{base}/{named}/{below}" if there else None)
-        found = None
-        for path in _places(project):
-            if home.is_file(path, "pyvenv.cfg"):
-                full = f"{base}/{path}"
-                if _is_directory(home, f"{path}/{below}"):
-                    return Virtualenv(full, False, f"{full}/{below}")
-                found = found or Virtualenv(full, False, None)
-        return found
 
-
-def _static(home: Interior, base: str, path: str, package: str) -> tuple[Static, ...]:
-    # One that holds the package, whoever names it, would give away the project's own text.
-    if f"{package}/".startswith(f"{path}/") or not _is_directory(home, path):
-        return ()
-    nodes = home.walk(path)[0][:-1]
-    closed = tuple(node.path for node in nodes if not node.mode & 0o001)
-    return (Static("static", f"{base}/{path}", closed=closed),)
-
-
-def _places(project: str) -> Iterator[str]:
-    """Yield where a project's virtualenv can be: beside it, then in the home."""
-    if project:
-        yield from (f"{project}/{name}" for name in _VIRTUALENVS)
-    yield from _VIRTUALENVS
+def _requirements(home: Interior, project: str) -> str | None:
+    """Return the list of its packages: beside it, or above it in the repository."""
+    for level in levels(project):
+        if home.is_file(level, _REQUIREMENTS):
+            return f"{level}/{_REQUIREMENTS}".lstrip("/")
+    return None
 
 
 def _project(home: Interior, package: str) -> str:
@@ -99,12 +92,6 @@ def _project(home: Interior, package: str) -> str:
     if home.is_file(package, "manage.py"):
         return package
     return parent if "/" in package else package
-
-
-def _is_directory(home: Interior, path: str) -> bool:
-    """Whether `path` is a directory, with no link on the way and nothing odd in its name."""
-    plain = _PLAIN_PATH.fullmatch(path) and not {".", ".."} & set(path.split("/"))
-    return bool(plain) and home.is_directory(path)
 
 
 def read_wishes(home: Interior, account: Account) -> Wishes:
@@ -168,7 +155,7 @@ def _wishes(nodes: tuple[Node, ...], document: dict[str, object], text: str) -> 
             why = f"{key!r} is not one of script, static, virtualenv, enabled"
         elif not isinstance(value, str):
             why = f"{key} is to be a path in quotes"
-        elif not _PLAIN_PATH.fullmatch(value) or {".", ".."} & set(value.split("/")):
+        elif not PLAIN_PATH.fullmatch(value) or {".", ".."} & set(value.split("/")):
             why = f"{key} is to be a plain path below the home, such as mysite/mysite"
         elif value.count("/") >= _MAX_DEPTH:
             why = f"{key} is to be at most {_MAX_DEPTH} names deep"

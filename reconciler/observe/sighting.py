@@ -49,6 +49,8 @@ class Sighting:
     """When the look at it began: what changes later may not show in a signature of before."""
     texts: dict[str, bytes] = field(default_factory=dict)
     """New texts, at most `MAX_TEXTS`, by their scripts' paths."""
+    settings: set[bytes] = field(default_factory=set)
+    """What the helper is still to be asked of settings, at most `MAX_TEXTS`."""
     memo: Mapping[str, Signature] = field(default_factory=dict)
     """That of before, where nothing has changed since."""
     interior: Interior | None = None
@@ -57,4 +59,4 @@ class Sighting:
     @property
     def is_light(self) -> bool:
         """Whether it may wait, with many others, for what is under way."""
-        return sum(map(len, self.texts.values())) <= select.PIPE_BUF
+        return sum(map(len, (*self.texts.values(), *self.settings))) <= select.PIPE_BUF

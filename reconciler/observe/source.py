@@ -1,12 +1,16 @@
-"""What the Python of mod_wsgi says of a script's text, asked in a process that can do no harm."""
+"""What the Python of mod_wsgi says of a text, asked in a process that can do no harm."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from reconciler.model import Source
 from reconciler.observe import jail
 from reconciler.observe.helper import Helper, HelperDied, HelperError
+from reconciler.observe.roots import LONGEST
 
-__all__ = ["SOURCE_LIMIT", "HelperError", "Parser", "Source"]
+__all__ = ["SOURCE_LIMIT", "HelperError", "Parser", "Roots", "Source", "settings_request"]
 
 SOURCE_LIMIT = 64 * 1024
 """Bytes of a script that `Parser` takes; Django's own wsgi.py has some 400."""
@@ -15,8 +19,20 @@ CPU = 2
 1.9 s before Python 3.12, which are quadratic there, and 0.2 s since."""
 
 
+class Roots(NamedTuple):
+    """What settings say, as they say it: None where they do not, "" where it is not understood.
+
+    A path may begin with `/~/`: it is below the home.
+    """
+
+    static_root: str | None = None
+    static_url: str | None = None
+    media_root: str | None = None
+    media_url: str | None = None
+
+
 class Parser:
-    """Examines scripts with `python`, the interpreter that Apache will run them with.
+    """Examines texts with `python`, the interpreter that Apache will run them with.
 
     One long-lived helper, without privileges, network or files (see `jail.lockdown`), serves all
     homes; it is started when first needed, and started again when a script is the death of it.
@@ -35,6 +51,8 @@ class Parser:
         """
         if len(source) > SOURCE_LIMIT:
             raise ValueError(f"a source of {len(source)} bytes is longer than {SOURCE_LIMIT}")
+        if source.startswith(jail.SETTINGS):  # as every Python says of it
+            return Source(None, (1, "source code cannot contain null bytes"), False)
         try:
             return self._ask(source)
         except HelperError:
@@ -45,9 +63,28 @@ class Parser:
             limits = f"within {min(CPU, self._timeout):g} s and {jail.MEMORY >> 20} MiB"
             return Source(None, (1, f"Python could not parse it {limits}"), False)
 
-    def foresee(self, source: bytes) -> None:
-        """Have a source examined meanwhile that `examine` will soon be asked about."""
-        self._helper.foresee(source)
+    def roots(self, request: bytes) -> Roots:
+        """Return what settings say, by what `settings_request` has made of their files.
+
+        Of a text that is the end of the helper nothing is said: what runs it will tell of it.
+
+        Raises:
+            HelperError: it could not be told, and that is not the text's doing.
+        """
+        for _ in range(2):  # as above
+            try:
+                answer = self._helper.ask(request)
+            except HelperDied:
+                continue
+            said = _valid_roots(answer)
+            if said is not None:
+                return said
+            self._helper.close()
+        return Roots()
+
+    def foresee(self, request: bytes) -> None:
+        """Have a source or settings examined meanwhile that will soon be asked about."""
+        self._helper.foresee(request)
 
     def begin(self) -> None:
         """Begins to start the helper, if it does not run, without waiting until it is ready."""
@@ -86,6 +123,24 @@ def _valid(answer: object) -> Source | None:
         ):
             return Source(None, (line, message), False)
     return None
+
+
+def settings_request(files: Iterable[tuple[str, bytes]]) -> bytes:
+    """Return how `Parser.roots` is asked; the first file is the settings, paths are ASCII."""
+    return b"".join(
+        jail.SETTINGS + path.encode("ascii") + jail.SETTINGS + text for path, text in files
+    )
+
+
+def _valid_roots(answer: object) -> Roots | None:
+    match answer:
+        case [None | str(), None | str(), None | str(), None | str()] if all(map(_told, answer)):
+            return Roots(*answer)
+    return None
+
+
+def _told(text: str | None) -> bool:
+    return text is None or (len(text) <= LONGEST and text.isascii() and text.isprintable())
 
 
 def _fit(text: str) -> bool:

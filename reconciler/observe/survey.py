@@ -14,7 +14,7 @@ from reconciler.observe import candidates, descent, projects
 from reconciler.observe.descent import Unreadable
 from reconciler.observe.interior import Interior
 from reconciler.observe.sighting import MAX_TEXTS, Sighting
-from reconciler.observe.source import SOURCE_LIMIT
+from reconciler.observe.source import SOURCE_LIMIT, Roots
 from reconciler.settings import Settings
 
 WAITS = "it waits for its turn, as the home has many new scripts"
@@ -85,11 +85,18 @@ class Root:
 class Surveyor:
     """Looks into homes as whoever the thread is, asks no helper and remembers nothing."""
 
-    def __init__(self, settings: Settings, python: str, known: Mapping[bytes, Source]) -> None:
-        """`known` has what was said of texts before, by their digests."""
+    def __init__(
+        self,
+        settings: Settings,
+        python: str,
+        known: Mapping[bytes, Source],
+        told: Mapping[bytes, Roots],
+    ) -> None:
+        """`known` has what was said of scripts before, `told` of settings: by their digests."""
         self._settings = settings
         self._projects = projects.Projects(python)
         self._known = known
+        self._told = told
 
     def enter(self, root: Root, sighting: Sighting, account: Account) -> Interior | None:
         """Return what is inside a home, and note the home itself; None: nothing to look into.
@@ -188,17 +195,31 @@ class Surveyor:
                 if len(sighting.texts) == MAX_TEXTS:
                     raise Unreadable(WAITS)
                 sighting.texts[path] = text
-            found = self._projects.find(home, base, path, static=static, virtualenv=virtualenv)
-            return replace(
-                bare,
-                source=source,
-                project=found.project,
-                links=found.links,
-                virtualenv=found.virtualenv,
+            found = self._projects.find(
+                home,
+                base,
+                path,
+                text,
+                url=self._settings.url(account.name),
+                roots=lambda request: self._roots(sighting, home, request),
+                static=static,
+                virtualenv=virtualenv,
             )
+            return replace(bare, source=source, **found)
         except Unreadable as error:
             sighting.texts.pop(path, None)  # nobody will ask about it
             return replace(bare, trouble=str(error))
+
+    def _roots(self, sighting: Sighting, home: Interior, request: bytes) -> Roots:
+        """Return what settings say; where that is not known yet, nothing, and have it asked."""
+        said = self._told.get(digest_of(request))
+        if said is not None:
+            return said
+        if len(sighting.settings) < MAX_TEXTS:
+            sighting.settings.add(request)
+        else:
+            home.all_read = False  # so that the next look comes to them
+        return Roots()
 
 
 def digest_of(text: bytes) -> bytes:

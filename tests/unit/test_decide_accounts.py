@@ -294,9 +294,8 @@ def test_what_was_found_beside_a_script_and_does_not_serve_is_a_warning() -> Non
         ),
         (
             "virtualenv",
-            "the virtualenv /home/slp/alice/ve has no packages for Python 3.11, which the server "
-            "runs",
-            "python3.11 -m venv /home/slp/alice/ve && /home/slp/alice/ve/bin/pip install django",
+            "the virtualenv ~/ve has no packages for Python 3.11, which the server runs",
+            "python3.11 -m venv ~/one/.venv && ~/one/.venv/bin/pip install django",
         ),
     ] == [words(warning) for warning in told.warnings]
     within = replace(script("one"), links=(replace(static, closed=()),))
@@ -304,6 +303,51 @@ def test_what_was_found_beside_a_script_and_does_not_serve_is_a_warning() -> Non
     assert "chmod -R o+rX -- ~/one/static" == told_of.command, "no more than is closed"
     unknown = replace(script("one"), links=(replace(static, reachable=None),))
     assert () == verdict(home(unknown)).warnings
+
+
+ELSEWHERE = "/home/slp/alice/ve"
+INSIDE = "/home/slp/alice/one"
+
+
+@pytest.mark.parametrize(
+    ("path", "chosen", "python", "command"),
+    [
+        (f"{INSIDE}/.venv", False, "3.8", "mv -T -- ~/one/.venv ~/one/.venv.old && "),
+        (f"{INSIDE}/.venv", False, None, ""),
+        (ELSEWHERE, False, "3.8", ""),
+        (ELSEWHERE, True, "3.8", "mv -T -- ~/ve ~/ve.old && "),
+        (ELSEWHERE, True, None, ""),
+        (INSIDE, True, "3.8", ""),
+        ("/opt/ve", True, None, ""),
+    ],
+)
+def test_what_makes_another_virtualenv_says_which_it_was_and_empties_nothing(
+    path: str, chosen: bool, python: str | None, command: str
+) -> None:
+    """Where the app looks first, or where it was wished for; with the packages of their list."""
+    venv = Virtualenv(path, chosen, None, python=python)
+    one = replace(script("one"), virtualenv=venv, requirements="one/requirements.txt")
+    told = verdict(home(one))
+    (said,) = (told.reason,) if chosen else told.warnings
+    assert said is not None
+    has = "is of Python 3.8 and has no packages" if python else "has no packages"
+    shown = path.replace("/home/slp/alice", "~")
+    assert f"the virtualenv {shown} {has} for Python 3.11, which the server runs" == said.message
+    fresh = shown if chosen else "~/one/.venv"
+    assert (
+        f"{command}python3.11 -m venv {fresh} && {fresh}/bin/pip install -r ~/one/requirements.txt"
+    ) == said.command
+
+
+@pytest.mark.parametrize("system", [True, False])
+def test_a_virtualenv_says_whether_the_distributions_packages_are_seen(system: bool) -> None:
+    """One that is not used says nothing."""
+    venv = Virtualenv(ELSEWHERE, False, f"{ELSEWHERE}/lib/p", system)
+    for used in (True, False):
+        found = venv if used else replace(venv, site_packages=None)
+        told = verdict(home(replace(script("one"), virtualenv=found))).app
+        assert told is not None
+        assert (system or not used) == told.system_site_packages
 
 
 def test_a_virtualenv_that_is_wished_for_and_does_not_serve_is_a_rejection() -> None:

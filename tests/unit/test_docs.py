@@ -28,7 +28,7 @@ SOURCES = {path: path.read_text() for path in sorted(PROGRAM.rglob("*.py"))}
 STAGES = ("observe", "decide", "publish", "report", "watch", "health")
 STUDENTS_OWN = {"wsgi.py", "manage.py"}
 """Files that texts name, and that are in homes."""
-FILE_TYPES = (".json", ".conf", ".wsgi", ".html", ".toml", ".cfg", ".py")
+FILE_TYPES = (".json", ".conf", ".wsgi", ".html", ".toml", ".cfg", ".py", ".txt")
 
 
 def part(text: str, heading: str) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from reconciler.observe import helper as module
-from reconciler.observe import jail
+from reconciler.observe import jail, roots
 from reconciler.observe.helper import AHEAD, Helper, HelperDied, HelperError
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def test_a_helper_is_started_with_as_little_as_can_be(make: Callable[..., Helper
     helper = make()
     about = helper.ask(b"about")
     environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
-    length = len(Path(jail.__file__).read_bytes())
+    length = sum(len(Path(part.__file__).read_bytes()) for part in (roots, jail)) + 1
     arguments = [["-I", "-S", "-B", "-c"], ["role", "argument"]]
     assert [length, *arguments, "/", environment, True, "/dev/null"] == about
 

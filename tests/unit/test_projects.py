@@ -11,7 +11,9 @@ from msgspec.structs import replace
 
 from reconciler.model import Virtualenv
 from reconciler.observe.interior import Interior
-from reconciler.observe.projects import Projects, read_wishes
+from reconciler.observe.links import Links
+from reconciler.observe.projects import read_wishes
+from reconciler.observe.source import Roots
 from tests.unit.classroom import School, only, school, seen
 from tests.unit.facts import ALICE
 
@@ -176,12 +178,9 @@ def test_a_path_that_is_not_plain_is_no_static_directory(tmp_path: Path, static:
     for place in ("mysite/mysite", "assets"):
         (tmp_path / place).mkdir(parents=True)
     with contextlib.closing(Interior(os.open(tmp_path, os.O_RDONLY))) as home:
-        finder = Projects("3.11")
-        for path, there in ((static, False), ("assets", True)):
-            found = finder.find(
-                home, "/h", "mysite/mysite/wsgi.py", static=path, virtualenv=None
-            ).links
-            assert there == bool(found)
+        finder = Links(home, "/h", "/django/h", "mysite", "mysite/mysite", None, Roots())
+        assert () == finder.find(static)
+        assert ["/h/assets"] == [link.path for link in finder.find("assets")]
 
 
 @pytest.mark.parametrize(

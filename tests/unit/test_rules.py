@@ -30,7 +30,7 @@ VALUES = {
     ]
     for _, name, _, _ in string.Formatter().parse(text)
     if name and name != "show"
-} | {"show": "cat -n", "open": "chmod o+x ~ && "}
+} | {"show": "cat -n", "open": "chmod o+x ~ && ", "aside": "", "fresh": "~/x"}
 COMMANDS = [code for code, rule in RULES.items() if rule.command]
 BYTES = st.binary(min_size=1, max_size=12).filter(lambda name: not {0, ord("/")} & set(name))
 

@@ -13,13 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.observe import jail
+from reconciler.observe import jail, roots
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give privileges up")
 
 PROBE = """
 import json, os, resource, signal, socket, sys, threading, time
 jail = {"__name__": "jail"}
+exec(compile(os.environ["ROOTS"], "roots.py", "exec"), jail)
 exec(compile(os.environ["JAIL"], "jail.py", "exec"), jail)
 port, outside, victim = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 jail["lockdown"]()
@@ -88,7 +89,11 @@ def _jailed(code: str, *arguments: str) -> subprocess.Popen[str]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env={"JAIL": Path(jail.__file__).read_text(), "LC_ALL": "C.UTF-8"},
+        env={
+            "ROOTS": Path(roots.__file__).read_text(),
+            "JAIL": Path(jail.__file__).read_text(),
+            "LC_ALL": "C.UTF-8",
+        },
     )
 
 
@@ -127,6 +132,7 @@ def test_a_step_that_fails_opens_no_half_jail() -> None:
     code = """
 import os
 jail = {"__name__": "jail"}
+exec(compile(os.environ["ROOTS"], "roots.py", "exec"), jail)
 exec(compile(os.environ["JAIL"], "jail.py", "exec"), jail)
 def refuse(path):
     raise PermissionError(1, "Operation not permitted")
@@ -144,6 +150,7 @@ def test_a_busy_loop_ends_by_the_cpu_limit() -> None:
 import os, signal
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGXCPU])
 jail = {"__name__": "jail"}
+exec(compile(os.environ["ROOTS"], "roots.py", "exec"), jail)
 exec(compile(os.environ["JAIL"], "jail.py", "exec"), jail)
 jail["lockdown"]()
 jail["renew"](1)
@@ -161,6 +168,7 @@ def test_cpu_is_granted_anew_for_each_script() -> None:
     code = """
 import os, time
 jail = {"__name__": "jail"}
+exec(compile(os.environ["ROOTS"], "roots.py", "exec"), jail)
 exec(compile(os.environ["JAIL"], "jail.py", "exec"), jail)
 jail["lockdown"]()
 for turn in range(5):
@@ -179,6 +187,7 @@ def test_a_broken_request_ends_the_helper_quietly(frame: bytes) -> None:
     code = """
 import os
 jail = {"__name__": "jail"}
+exec(compile(os.environ["ROOTS"], "roots.py", "exec"), jail)
 exec(compile(os.environ["JAIL"], "jail.py", "exec"), jail)
 jail["main"]("parser", "2")
 """

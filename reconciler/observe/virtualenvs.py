@@ -1,0 +1,119 @@
+"""Which virtualenv a script runs in: the one that is named, or one where people put theirs.
+
+Beside the project, where `python -m venv`, poetry, pipenv and uv make it; one and two levels above,
+as in a repository with the project in a folder; in the home; or the home's only one, whatever it is
+called. One with packages for the Python that runs the app is taken before any other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator
+
+from reconciler.model import Virtualenv
+from reconciler.observe import descent
+from reconciler.observe.descent import Unreadable
+from reconciler.observe.interior import Interior
+from reconciler.observe.links import is_directory, is_plain
+from reconciler.pruning import PYVENV
+
+_NAMES = (".venv", "venv", "env", "virtualenv")
+_ABOVE = 2
+"""Levels above the project that are looked at; the home is in any case."""
+_LIMIT = 4096  # bytes of a pyvenv.cfg, which has some 200
+
+
+class Virtualenvs:
+    """Finds what belongs to a script, for one version of Python, in one home."""
+
+    def __init__(self, home: Interior, base: str, python: str) -> None:
+        self._home = home
+        self._base = base
+        self._packages = f"lib/python{python}/site-packages"
+
+    def find(self, project: str, named: str | None) -> Virtualenv | None:
+        """Return it; `named` is what a setting names: absolute, or relative to the home.
+
+        Raises:
+            Unreadable: it could not be told.
+        """
+        if named is not None and named.startswith("/"):
+            return self._administrators(named)
+        if named is not None:
+            return self._at(named, chosen=True)
+        unfit = None
+        for path in self._places(project):
+            found = self._at(path, chosen=False)
+            if found.site_packages is not None:
+                return found
+            unfit = unfit or found
+        return unfit
+
+    def _places(self, project: str) -> Iterator[str]:
+        """Yield virtualenvs, the nearest first."""
+        home, found = self._home, False
+        for level in levels(project):
+            names = (name for name in _NAMES if home.may_be_directory(level, name))
+            for path in (*(_below(level, name) for name in names), level):
+                # A project may also lie inside of a virtualenv: students make one, and go there.
+                if home.is_file(path, PYVENV):
+                    found = True
+                    yield path
+        if not found:
+            others = home.holders(PYVENV)
+            yield from others if len(others) == 1 else ()
+
+    def _at(self, path: str, *, chosen: bool) -> Virtualenv:
+        place, packages = _below(self._base, path), _below(path, self._packages)
+        there = is_directory(self._home, packages)
+        text = self._home.read(_below(path, PYVENV), _LIMIT) if is_plain(path) or not path else None
+        return _virtualenv(place, chosen, f"{self._base}/{packages}" if there else None, text)
+
+    def _administrators(self, path: str) -> Virtualenv:
+        """One that is named by the administrator, so trusted; looked at as who is to run it."""
+        full = f"{path}/{self._packages}"
+        text = None
+        with contextlib.suppress(Unreadable):
+            text = _read(path)
+        return _virtualenv(path, True, full if os.path.isdir(full) else None, text)
+
+
+def levels(project: str) -> list[str]:
+    """Return the project and what is above it, as far as is looked, and the home."""
+    levels = [project]
+    while levels[-1] and len(levels) <= _ABOVE:
+        levels.append(levels[-1].rpartition("/")[0])
+    return levels if levels[-1] == "" else [*levels, ""]
+
+
+def _below(path: str, name: str) -> str:
+    return "/".join(filter(None, (path, name)))
+
+
+def _read(path: str) -> bytes | None:
+    directory = descent.open_root(path)
+    try:
+        opened = descent.open_file(PYVENV, at=directory)
+        if opened is None:
+            return None
+        try:
+            return descent.read(opened[0], _LIMIT)
+        finally:
+            os.close(opened[0])
+    finally:
+        os.close(directory)
+
+
+def _says(text: bytes | None) -> dict[str, str]:
+    """Return what a pyvenv.cfg says, by the rules of Python's own `site`."""
+    lines = (line.partition("=") for line in (text or b"").decode("utf-8", "replace").splitlines())
+    return {key.strip().lower(): value.strip() for key, sign, value in lines if sign}
+
+
+def _virtualenv(path: str, chosen: bool, packages: str | None, text: bytes | None) -> Virtualenv:
+    says = _says(text)
+    version = re.match(r"[0-9]{1,2}\.[0-9]{1,3}", says.get("version", says.get("version_info", "")))
+    system = says.get("include-system-site-packages", "true").lower() == "true"
+    return Virtualenv(path, chosen, packages, system, version[0] if version else None)

@@ -1,0 +1,193 @@
+"""Which virtualenv a script runs in: where people and their tools put one, and what it says."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from reconciler.model import Virtualenv
+from tests.unit.classroom import School, as_root, only, school, seen
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["school"]
+
+SITE = "lib/python3.11/site-packages"
+DEEP = '[homes]\nscripts = ["*/*/wsgi.py", "*/wsgi.py", "*/*/*/wsgi.py"]'
+
+
+def make(place: Path, says: str = "", version: str = "3.11") -> None:
+    """Make what of a virtualenv is looked at."""
+    (place / f"lib/python{version}/site-packages").mkdir(parents=True)
+    (place / "pyvenv.cfg").write_text(says)
+
+
+@pytest.mark.parametrize(
+    ("script", "places", "found"),
+    [
+        ("shop/shop/wsgi.py", ["shop/.venv", "shop/venv", ".venv"], "shop/.venv"),
+        ("shop/shop/wsgi.py", ["shop/env", "venv"], "shop/env"),
+        ("a/b/c/wsgi.py", ["a/b/venv", "a/.venv", ".venv"], "a/b/venv"),
+        ("a/b/c/wsgi.py", ["a/.venv", ".venv"], "a/.venv"),
+        ("a/b/c/wsgi.py", ["venv"], "venv"),
+        ("shop/shop/wsgi.py", ["myenv"], "myenv"),
+        ("shop/shop/wsgi.py", ["myenv", "otherenv"], None),
+        ("shop/shop/wsgi.py", ["venv", "myenv"], "venv"),
+        ("shop/shop/wsgi.py", ["deep/myenv"], None),
+        ("shop/shop/wsgi.py", [".hidden"], None),
+        ("ENV/shop/wsgi.py", ["ENV", "other"], "ENV"),
+        ("ENV/src/shop/wsgi.py", ["ENV", "other"], "ENV"),
+        ("ENV/shop/wsgi.py", ["ENV", "ENV/.venv"], "ENV/.venv"),
+        ("shop/wsgi.py", [""], ""),
+        ("shop/wsgi.py", [], None),
+    ],
+)
+def test_it_is_found_beside_the_project_above_it_or_as_the_homes_only_one(
+    school: School, script: str, places: list[str], found: str | None
+) -> None:
+    """The nearest; a directory of any name, where the home has no other."""
+    home = school.student("alice")
+    school.script("alice", script)
+    for place in places:
+        make(home / place)
+    school.own("alice")
+    told = only(seen(school.observer(DEEP), "alice")).virtualenv
+    if found is None:
+        assert told is None
+    else:
+        path = f"{home}/{found}".rstrip("/")
+        assert Virtualenv(path, False, f"{path}/{SITE}") == told
+
+
+@pytest.mark.parametrize(
+    ("says", "system", "python"),
+    [
+        (
+            "home = /usr/bin\ninclude-system-site-packages = false\nversion = 3.11.2\n",
+            False,
+            "3.11",
+        ),
+        ("include-system-site-packages = true\r\nversion = 3.12.1\r\n", True, "3.12"),
+        ("Include-System-Site-Packages=FALSE\nversion_info = 3.9.18.final.0\n", False, "3.9"),
+        (
+            "home = C:\\Python\nimplementation = CPython\nuv = 0.4\nversion_info = 3.8.1\n",
+            True,
+            "3.8",
+        ),
+        ("include-system-site-packages = yes\n", False, None),
+        ("", True, None),
+        ("version = three\n", True, None),
+        ("version = 3.11" + "1" * 5000, True, None),
+        ("\x00\xff", True, None),
+    ],
+)
+def test_what_its_file_says_is_read_by_pythons_own_rules(
+    school: School, says: str, *, system: bool, python: str | None
+) -> None:
+    """As venv, virtualenv and uv write it; without a word, the distribution's packages are seen."""
+    home = school.student("alice")
+    school.script("alice")
+    make(home / "venv", says)
+    school.own("alice")
+    told = only(seen(school.observer(), "alice")).virtualenv
+    assert told is not None
+    assert (system, python) == (told.system_site_packages, told.python)
+
+
+@pytest.mark.parametrize("switch", [[], ["--system-site-packages"]])
+def test_pythons_own_is_read(school: School, switch: list[str]) -> None:
+    """What `python -m venv` makes, by the Python that runs the tests."""
+    home = school.student("alice")
+    school.script("alice")
+    command = [sys.executable, "-m", "venv", "--without-pip", *switch, str(home / "mysite/.venv")]
+    subprocess.run(command, check=True)
+    school.own("alice")
+    told = only(seen(school.observer(), "alice")).virtualenv
+    assert told is not None
+    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    assert (bool(switch), version) == (told.system_site_packages, told.python)
+
+
+def test_one_that_fits_is_taken_before_a_nearer_one_that_does_not(school: School) -> None:
+    """Of those that do not, the nearest is told of, with its version."""
+    home = school.student("alice")
+    school.script("alice")
+    make(home / "mysite/.venv", "version = 3.8.10\n", "3.8")
+    make(home / "mysite/env", "version = 3.9.10\n", "3.9")
+    school.own("alice")
+    told = only(seen(school.observer(), "alice")).virtualenv
+    assert Virtualenv(f"{home}/mysite/.venv", False, None, python="3.8") == told
+    make(home / "venv")
+    school.own("alice")
+    told = only(seen(school.observer(), "alice")).virtualenv
+    assert f"{home}/venv" == (told and told.path)
+
+
+def test_an_administrators_may_be_a_fifo_and_nobody_waits(school: School) -> None:
+    """A path in the settings may lead into a student's home."""
+    home = school.student("alice")
+    school.script("alice")
+    make(home / "ve", "version = 3.11.4\ninclude-system-site-packages = false\n")
+    school.own("alice")
+    (school.top / "ve").symlink_to(home / "ve")
+    setting = f'[accounts.alice]\nvirtualenv = "{school.top}/ve"'
+    told = only(seen(school.observer(setting), "alice")).virtualenv
+    assert Virtualenv(f"{school.top}/ve", True, f"{school.top}/ve/{SITE}", False, "3.11") == told
+    (home / "ve/pyvenv.cfg").unlink()
+    os.mkfifo(home / "ve/pyvenv.cfg")
+    told = only(seen(school.observer(setting), "alice")).virtualenv
+    assert told is not None
+    assert (True, None) == (told.system_site_packages, told.python)
+    shutil.rmtree(home / "ve")
+    told = only(seen(school.observer(setting), "alice")).virtualenv
+    assert Virtualenv(f"{school.top}/ve", True, None) == told
+
+
+def test_a_path_that_leads_up_is_not_read(school: School) -> None:
+    """An administrator's typing error names nobody else's."""
+    for name in ("alice", "bob"):
+        school.student(name, mode=0o755)
+        school.script(name)
+    make(school.root / "bob/ve", "version = 3.8\n")
+    setting = '[accounts.alice]\nvirtualenv = "../bob/ve"'
+    told = only(seen(school.observer(setting), "alice")).virtualenv
+    assert Virtualenv(f"{school.root}/alice/../bob/ve", True, None) == told
+
+
+@as_root
+def test_one_whose_file_cannot_be_read_is_one(school: School) -> None:
+    """It says nothing."""
+    home = school.student("alice")
+    school.script("alice")
+    make(home / "venv", "include-system-site-packages = false\n")
+    school.own("alice")
+    (home / "venv/pyvenv.cfg").chmod(0)
+    told = only(seen(school.observer(), "alice")).virtualenv
+    assert Virtualenv(f"{home}/venv", False, f"{home}/venv/{SITE}") == told
+
+
+@pytest.mark.parametrize(
+    ("places", "found"),
+    [
+        (["a/b", "a", ""], "a/b/requirements.txt"),
+        (["a", ""], "a/requirements.txt"),
+        ([""], "requirements.txt"),
+        (["a/b/c"], None),
+    ],
+)
+def test_a_list_of_packages_is_the_projects_or_the_repositorys(
+    school: School, places: list[str], found: str | None
+) -> None:
+    """The nearest one above the script."""
+    home = school.student("alice")
+    school.script("alice", "a/b/c/wsgi.py")
+    for place in places:
+        (home / place / "requirements.txt").touch()
+    school.own("alice")
+    assert found == only(seen(school.observer(DEEP), "alice")).requirements
