@@ -137,7 +137,8 @@ class Cases:
         # One that is not listed any more stays for as long as it has a text: it may be held.
         if case.is_listed or case.stanza is not None:
             said = case.phrase or Phrase(None, None)
-            candidate = Candidate(case.name, case.place, said.refused, said.broken)
+            uid = case.stanza.ids[0] if case.stanza is not None and case.stanza.ids else None
+            candidate = Candidate(case.name, case.place, said.refused, said.broken, uid)
         self._census.note(case.name, candidate)
 
     def drop(self, case: Case) -> None:
@@ -159,8 +160,11 @@ class Cases:
         return treated
 
     def settled(self, case: Case) -> Verdict | None:
-        """Return the verdict with what the roster adds: no stanza, no app."""
+        """Return the verdict with what the roster adds: a host; no stanza, no app."""
         verdict, refusal = case.verdict, self.roster.refused.get(case.name)
+        host = self.roster.hosts.get(case.name)
+        if verdict is not None and host is not None:
+            verdict = replace(verdict, host=host)
         if verdict is None or refusal is None:
             return verdict
         if verdict.account is None or verdict.state is State.EMPTY:

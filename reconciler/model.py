@@ -346,6 +346,8 @@ class Verdict(Struct, frozen=True, gc=False):
     """When the soft fault that `keep` bridges was first seen (seconds on `Clock.now()`)."""
     recheck_at: float | None = None
     """When to look again even if nothing happens (seconds on `Clock.now()`)."""
+    host: str | None = None
+    """At whose root the app answers too; the roster gives it."""
 
     @property
     def is_unknown(self) -> bool:

@@ -30,6 +30,7 @@ from reconciler.outside import Outside
 from reconciler.publish.account_notes import AccountNotes
 from reconciler.publish.apache import MARKER
 from reconciler.publish.configuration import BLANK_DIGEST
+from reconciler.publish.hosts import Hosts
 from reconciler.publish.lock import FileLock
 from reconciler.publish.notes import Quarantine
 from reconciler.publish.notices import UNREAD, Notices
@@ -90,6 +91,7 @@ class Passes:
         self._lock = FileLock(f"{state}/looks.lock", timeout=settings.apache.timeout)
         self._notes = AccountNotes(state, self._clock)
         self._sets, self._notices = Sets(state), Notices(state)
+        self._hosts = Hosts(settings)
         # Any thread may ask it: so it makes a view of the accounts of its own.
         self._publisher = Publisher(
             settings, server, clock=self._clock, resolved=lambda n: outside.accounts().ids(n)
@@ -164,6 +166,7 @@ class Passes:
             if dry_run:
                 return Look(plan=plan, wanted=wanted)
             todo = self._todo(looked)
+            unhosted = self._host()
             self._carry_out(plan, todo)
             failed = {case.name: case.trouble for case in todo if case.trouble is not None}
             now = self._clock.wall()
@@ -177,7 +180,7 @@ class Passes:
                 unsettled=looked & self._cases.open,
                 rechecks={c.name: at for c in todo if (at := c.recheck_at) is not None},
                 failed=failed,
-                trouble=self._save(),
+                trouble=self._save() or unhosted,
                 waits_anew=self.waits != self._said,
                 took_ms=(self._clock.now() - started) * 1e3,
             )
@@ -188,6 +191,14 @@ class Passes:
             self._notes.save()
         except OSError as error:
             return f"{error.strerror}: accounts.json"
+        return None
+
+    def _host(self) -> str | None:
+        """Bring the hosts up to date; return why not: the apps are at their paths all the same."""
+        try:
+            self._hosts.keep(self._cases.roster.hosts)
+        except OSError as error:
+            return f"{error.strerror}: {error.filename}"
         return None
 
     def _prepare(self) -> None:

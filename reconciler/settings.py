@@ -30,6 +30,10 @@ Within = Annotated[
     Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]*(/(?!\.{1,2}(/|\Z))[A-Za-z0-9_.+-]+)*\Z"),
 ]
 """A path below a home, without `.` and `..`."""
+Elsewhere = Annotated[str, Meta(pattern=r"^/[A-Za-z0-9_.~/-]+\Z")]
+"""How a path begins that no app's redirect is to be kept from."""
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_DOMAIN = r"(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+"
 Words = Annotated[list[str], Meta(min_length=1)]
 
 
@@ -67,6 +71,9 @@ class Urls(Table, frozen=True):
     """Where the apps appear."""
 
     prefix: UrlPath = "/django"
+    hosts: Annotated[str, Meta(pattern=rf"^(\{{account\}}{_DOMAIN})?\Z")] = ""
+    """"" for none."""
+    keep_inside: bool | list[Elsewhere] = True
 
 
 class Apps(Table, frozen=True):
@@ -280,6 +287,18 @@ class Settings(Table, frozen=True):
         own = self.of(account)
         name = own.url or account
         return f"/{name}" if own.at_root else f"{self.urls.prefix}/{name}"
+
+    def host(self, account: str) -> str | None:
+        """The name at whose root an account's app answers too; None where no name can be its.
+
+        One label of it is the account: in lower case, and with `-` for `_` and `.`, as Django
+        refuses a `_`, and a wildcard certificate covers one label. Of two accounts that have one
+        name by this, the roster gives it to one.
+        """
+        label = re.sub("[_.]", "-", account.lower())
+        if not self.urls.hosts or not _LABEL.fullmatch(label):
+            return None
+        return self.urls.hosts.replace("{account}", label)
 
 
 _DEFAULT_ACCOUNT = AccountSettings()

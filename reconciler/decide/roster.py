@@ -27,6 +27,8 @@ class Candidate(Struct, frozen=True):
     """Why Apache refuses the account's text."""
     broken: str | None = None
     """Why the templates do not render for it."""
+    uid: int | None = None
+    """The account's number: who came first has the smaller one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,8 @@ class Roster:
 
     declared: frozenset[str] = frozenset()
     refused: Mapping[str, Rejection] = field(default_factory=dict)
+    hosts: Mapping[str, str] = field(default_factory=dict)
+    """Account → the host at whose root its app answers too."""
     fault: str | None = None
     """Why nobody's text can be trusted: the templates do not render for too many."""
 
@@ -68,10 +72,13 @@ class Census:
         self._stale = False
         before = self.roster
         self.roster = enroll(self._candidates.values(), self._settings)
-        refused = {**before.refused, **self.roster.refused}
-        return set(before.declared ^ self.roster.declared) | {
-            name for name in refused if before.refused.get(name) != self.roster.refused.get(name)
-        }
+        altered = set(before.declared ^ self.roster.declared)
+        for old, new in (
+            (before.refused, self.roster.refused),
+            (before.hosts, self.roster.hosts),
+        ):
+            altered |= {name for name in {**old, **new} if old.get(name) != new.get(name)}
+        return altered
 
 
 def enroll(candidates: Iterable[Candidate], settings: Settings) -> Roster:
@@ -88,10 +95,11 @@ def enroll(candidates: Iterable[Candidate], settings: Settings) -> Roster:
         said = candidate.quarantined or broken.get(candidate.name)
         if said is not None:
             refused[candidate.name] = reject("quarantined", name=candidate.name, why=said)
+    hosts = _hosts(candidates, settings)
     able = [candidate for candidate in candidates if candidate.name not in refused]
     declare, budget = settings.daemons.declare, settings.daemons.budget
     if declare == "homes" or (declare == "auto" and len(able) <= budget):
-        return Roster(frozenset(candidate.name for candidate in able), refused, fault)
+        return Roster(frozenset(candidate.name for candidate in able), refused, hosts, fault)
     queue = sorted(
         (candidate for candidate in able if candidate.place is not None),
         key=lambda candidate: (candidate.place, candidate.name),
@@ -102,7 +110,23 @@ def enroll(candidates: Iterable[Candidate], settings: Settings) -> Roster:
         advice="ask the administrator for a larger budget under [daemons], or to free a place",
     )
     refused |= {late.name: full for late in queue[budget:]}
-    return Roster(frozenset(candidate.name for candidate in queue[:budget]), refused, fault)
+    declared = frozenset(candidate.name for candidate in queue[:budget])
+    return Roster(declared, refused, hosts, fault)
+
+
+def _hosts(candidates: Iterable[Candidate], settings: Settings) -> dict[str, str]:
+    """Return whose each host is. Of two accounts that would have one, the later has none.
+
+    The later is the one with the greater uid: nothing that a student does moves a host.
+    """
+    if not settings.urls.hosts:
+        return {}
+    hosts: dict[str, str] = {}
+    for candidate in sorted(candidates, key=lambda c: (c.uid is None, c.uid or 0, c.name)):
+        host = settings.host(candidate.name)
+        if host is not None:
+            hosts.setdefault(host, candidate.name)
+    return {name: host for host, name in hosts.items()}
 
 
 def _clashes(candidates: list[Candidate], settings: Settings) -> dict[str, Rejection]:

@@ -69,7 +69,7 @@ class Templates:
             autoescape=False,  # noqa: S701  Apache's syntax, not HTML: see _plain
             finalize=_plain,
         )
-        environment.filters.update(quote=_quote, regex=_regex)
+        environment.filters.update(quote=_quote, regex=_regex, plain=_one_word)
         # What a template may name is given to it at each rendering. Jinja's own globals, which no
         # set needs, are looked up one by one in each: two thirds of a stanza's 45 us.
         environment.globals = {}
@@ -79,6 +79,9 @@ class Templates:
                 "state": _within_quotes(settings.state.directory),
                 "prefix": settings.urls.prefix,
                 "moved": _moved(settings),
+                "domain": settings.urls.hosts.removeprefix("{account}"),
+                "keep_inside": settings.urls.keep_inside is not False,
+                "elsewhere": _elsewhere(settings),
                 "dashboard": settings.pages.dashboard,
                 "allow": _ALLOW[settings.apache.access_control],
                 "homes": _within_quotes(settings.homes.root),
@@ -166,6 +169,12 @@ def _moved(settings: Settings) -> list[str]:
     ]
 
 
+def _elsewhere(settings: Settings) -> list[str]:
+    """Return how the paths begin that apps may lead to as to their own."""
+    kept = settings.urls.keep_inside
+    return kept if isinstance(kept, list) else []
+
+
 def _plain(value: object) -> str:
     """Return a template's `{{ value }}` if it was quoted, or is one word that cannot be more."""
     if isinstance(value, _Written):
@@ -187,6 +196,11 @@ def _within_quotes(value: object) -> str:
     if _UNQUOTABLE.search(text) or not text.isprintable():
         raise ValueError(f"{text!r} cannot stand in a configuration")
     return _Written(text)
+
+
+def _one_word(value: object) -> str:
+    """Return what may stand in a string of an expression's, whose quotes are others, or refuse."""
+    return _Written(_plain(str(value)))
 
 
 def _regex(value: object) -> str:

@@ -37,6 +37,7 @@ class AccountStatus(msgspec.Struct):
     reason: Reason | None
     warnings: list[Reason]
     others: list[Other]
+    host: str | None = None
 
 
 class Update(msgspec.Struct, frozen=True):
@@ -98,6 +99,7 @@ def entry(
             Other(printable(f"{base}/{path}"), Reason(reason.code, reason.message, reason.fix))
             for path, reason in verdict.others
         ],
+        host=verdict.host,
     )
 
 

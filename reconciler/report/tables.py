@@ -35,7 +35,8 @@ def one(name: str, account: AccountStatus) -> None:
     """Print all that is known of one account."""
     console = Console()
     console.print(Text(name, style="bold"), _state(account), Text(account.url))
-    for label, value in (("script", account.script), ("project", account.project)):
+    facts = (("host", account.host), ("script", account.script), ("project", account.project))
+    for label, value in facts:
         if value is not None:
             console.print(Text(f"  {label:<8} {value}"))
     console.print(Text(f"  since    {account.since}"))

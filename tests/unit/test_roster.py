@@ -217,6 +217,34 @@ def test_where_two_settings_give_one_url_who_was_there_first_has_it(
     assert {"ann"} == enroll(everyone, given).refused.keys()
 
 
+HOSTS = {"hosts": "{account}.example.edu"}
+
+
+@given(CANDIDATES, st.randoms())
+def test_no_host_is_two_accounts(candidates: list[Candidate], chance: object) -> None:
+    """In whatever order they were found, and whoever has a script or is refused."""
+    given = settings(urls=HOSTS)
+    candidates += [replace(c, name=f"{c.name}_{c.name}") for c in candidates]
+    candidates += [replace(c, name=c.name.replace("_", "."), uid=3) for c in candidates]
+    shuffled = list({c.name: c for c in candidates}.values())
+    chance.shuffle(shuffled)  # type: ignore[attr-defined]
+    hosts = enroll(shuffled, given).hosts
+    assert len(hosts) == len(set(hosts.values()))
+    assert {given.host(c.name) for c in shuffled} == set(hosts.values())
+    assert all(given.host(name) == host for name, host in hosts.items())
+
+
+def test_of_two_accounts_with_one_host_the_later_has_none() -> None:
+    """The greater uid; one that is not known is the last; and nothing that a student does."""
+    given = settings(urls=HOSTS)
+    first, second = Candidate("a.b", None, uid=1001), Candidate("A_B", 1, uid=1002)
+    unknown = Candidate("a-b", 2)
+    assert {"a.b": "a-b.example.edu"} == enroll([unknown, second, first], given).hosts
+    assert {"A_B": "a-b.example.edu"} == enroll([unknown, second], given).hosts
+    assert {"a-b": "a-b.example.edu"} == enroll([unknown], given).hosts
+    assert {} == enroll([first], settings()).hosts
+
+
 class TestCensus:
     """Who is treated otherwise than before, and that nothing else is worked out again."""
 
@@ -259,3 +287,14 @@ class TestCensus:
         assert "no meaning" in census.roster.refused["ann"].message
         census.note("cat", Candidate("cat", 3))
         assert {"cat"} == census.take(), "ann is refused as before"
+
+    def test_who_gets_or_loses_a_host_is_treated_otherwise(self) -> None:
+        """Its entry of the status has it; the other accounts are as before."""
+        census = Census(settings(urls=HOSTS))
+        census.note("ann", Candidate("ann", 1, uid=1))
+        census.note("a.b", Candidate("a.b", 2, uid=3))
+        census.take()
+        census.note("a_b", Candidate("a_b", 3, uid=2))
+        assert {"a.b", "a_b"} == census.take()
+        census.note("a_b", None)
+        assert {"a.b", "a_b"} == census.take()

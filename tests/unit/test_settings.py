@@ -22,7 +22,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "watch_budget": 256,
         "account_pattern": "[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}",
     },
-    "urls": {"prefix": "/django"},
+    "urls": {"prefix": "/django", "hosts": "", "keep_inside": True},
     "apps": {"follow": True, "idle": 300, "log_bytes": 262144},
     "state": {
         "directory": "/var/lib/slp-reconciler",
@@ -111,6 +111,15 @@ def test_the_shipped_file_names_every_key() -> None:
         ("[urls]\nprefix = 'django'", ("[urls] prefix",)),
         ("[urls]\nprefix = '/'", ("[urls] prefix",)),
         ('[urls]\nprefix = "/django\\n"', ("[urls] prefix",)),
+        ("[urls]\nhosts = 'apps.example.edu'", ("[urls] hosts",)),
+        ("[urls]\nhosts = '{account}'", ("[urls] hosts",)),
+        ("[urls]\nhosts = '{account}-apps.example.edu'", ("[urls] hosts",)),
+        ("[urls]\nhosts = '{account}.Example.edu'", ("[urls] hosts",)),
+        ("[urls]\nhosts = '{account}.example.edu:8080'", ("[urls] hosts",)),
+        ('[urls]\nhosts = "{account}.example.edu\\n"', ("[urls] hosts",)),
+        ("[urls]\nkeep_inside = 'yes'", ("[urls] keep_inside",)),
+        ("[urls]\nkeep_inside = ['Shibboleth.sso']", ("[urls] keep_inside",)),
+        ("[urls]\nkeep_inside = ['/a|b']", ("[urls] keep_inside",)),
         ("[state]\nkeep_generations = 0", ("[state] keep_generations",)),
         ("[apache]\ntimeout = 0", ("[apache] timeout",)),
         ("[apache]\nconfigtest = []", ("[apache] configtest",)),
@@ -194,6 +203,32 @@ def test_where_an_app_appears() -> None:
         Settings,
     )
     assert ("/x/a", "/x/shop", "/c") == (found.url("a"), found.url("b"), found.url("c"))
+
+
+@pytest.mark.parametrize(
+    ("account", "host"),
+    [
+        ("alice", "alice.apps.example.edu"),
+        ("Alice_B", "alice-b.apps.example.edu"),
+        ("a.b", "a-b.apps.example.edu"),
+        ("7", "7.apps.example.edu"),
+        ("_a", None),
+        ("a_", None),
+        ("a" * 64, None),
+        ("a" * 63, f"{'a' * 63}.apps.example.edu"),
+        ("\u0130", None),
+        ("", None),
+        ("a/b", None),
+        ("a\n", None),
+    ],
+)
+def test_a_host_is_a_label_that_every_resolver_and_django_takes(
+    account: str, host: str | None
+) -> None:
+    """Or there is none: what begins or ends with a hyphen, or is longer than 63, is no label."""
+    found = msgspec.convert({"urls": {"hosts": "{account}.apps.example.edu"}}, Settings)
+    assert host == found.host(account)
+    assert Settings().host(account) is None
 
 
 def test_options_are_the_defaults_with_the_files_own_in_place() -> None:

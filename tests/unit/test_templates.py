@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +14,7 @@ from msgspec.structs import replace
 from reconciler.model import Account, App
 from reconciler.publish.configuration import BLANK_DIGEST, FILES
 from reconciler.publish.render import TemplateError, Templates, shipped
-from reconciler.settings import AccountSettings, Apache, Settings, StateDirectory
+from reconciler.settings import AccountSettings, Apache, Settings, StateDirectory, Urls
 
 ALICE = Account("alice", 1001, 1002, "/home/slp/alice", "staff", True)
 APP = App(
@@ -174,6 +175,56 @@ def test_one_rule_tells_apaches_files_from_the_apps_for_everybody() -> None:
     assert '"^/django/shop/([A-Za-z0-9_-]+/[^?]+)$" "/var/lib/slp-reconciler/apps/bob/$1"' in moved
 
 
+@pytest.mark.parametrize("name", SETS)
+def test_hosts_are_rules_in_the_sites_files_alone_and_none_where_none_are_set(name: str) -> None:
+    """The domain's dots are dots; nothing of it is in a stanza, or at server scope."""
+    marker = f"/django/.slp/{BLANK_DIGEST}"
+    without = templates(name)
+    assert "SLP_URL" not in "".join(without.configuration({}, marker).head)
+    hosts = {"template_set": name, "templates": "/nowhere"}
+    found = Templates(
+        msgspec.convert({"apache": hosts, "urls": {"hosts": "{account}.a.edu"}}, Settings)
+    )
+    server, http, https = found.configuration({}, marker).head
+    assert "SLP_URL" not in server
+    assert http == https
+    [expression] = re.findall(r"=~ m#(\S+)# && -f '/var/lib/slp-reconciler/hosts/\$1'", http)
+    for host, label in {
+        "alice.a.edu": "alice", "a-b.a.edu:8080": "a-b", "alice.a.edu.": "alice",
+        "alice.axedu": None, "x.alice.a.edu": None, "alice.a.edu.x": None, "a.edu": None,
+        f"{'a' * 64}.a.edu": None, "../x.a.edu": None, "alice.a.edu:x": None, "": None,
+    }.items():  # fmt: skip
+        match = re.search(expression, host)
+        assert label == (match[1] if match else None), host
+    account = (ALICE, "/django/alice", None)
+    assert found.stanza(*account).texts == without.stanza(*account).texts
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_what_an_apps_redirect_may_lead_to(name: str) -> None:
+    """All that is not below the prefix or its own URL is put there, but for what is left alone."""
+
+    def rewritten(keep: object, url: str, to: str) -> str:
+        document = {"apache": {"template_set": name, "templates": "/nowhere"}}
+        found = Templates(msgspec.convert({**document, "urls": {"keep_inside": keep}}, Settings))
+        text = found.stanza(ALICE, url, None).texts[1]
+        edits = re.findall(r'Header edit Location "(.+?)" "\$1(.+?)" "expr=', text)
+        for expression, value in edits:
+            to = re.sub(expression, rf"\g<1>{value}", to)
+        return to
+
+    for url in ("/django/alice", "/shop"):
+        assert f"{url}/" == rewritten(True, url, "/")
+        assert f"{url}/login" == rewritten(True, url, "/login")
+        assert f"{url}/djangox/" == rewritten(True, url, "/djangox/")
+        assert f"http://a{url}/x" == rewritten(True, url, "http://a/x")
+        assert f"{url}/SSO/x" == rewritten(["/SSO.x/"], url, "/SSO/x")
+        for kept in ("//other/", "x", "?x", "/django", "/django/", "/django?x", url, f"{url}/x"):
+            assert kept == rewritten(True, url, kept)
+        assert "/SSO/x" == rewritten(["/a/", "/SSO/"], url, "/SSO/x")
+        assert "/x" == rewritten(False, url, "/x")
+
+
 def test_a_state_directory_with_a_space_is_quoted_and_a_hostile_one_refused() -> None:
     """It is the administrator's, and no reason to write what Apache reads otherwise."""
     settings = Settings(state=StateDirectory(directory="/var/lib/a b"))
@@ -181,6 +232,11 @@ def test_a_state_directory_with_a_space_is_quoted_and_a_hostile_one_refused() ->
     assert '"/var/lib/a b/apps/alice/app.wsgi"' in text
     with pytest.raises(TemplateError, match="cannot stand in a configuration"):
         Templates(Settings(state=StateDirectory(directory="/var/${HOME}")))
+    for hostile in ("/var/a'b", "/var/a b"):  # an expression's own quotes
+        urls = Urls(hosts="{account}.a.edu")
+        found = Templates(Settings(state=StateDirectory(directory=hostile), urls=urls))
+        with pytest.raises(TemplateError, match="cannot stand in a configuration"):
+            found.configuration({}, "/django/.slp/x")
 
 
 def test_the_administrators_set_comes_first_and_its_faults_are_told(tmp_path: Path) -> None:
