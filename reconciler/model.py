@@ -214,6 +214,10 @@ class Run(Struct, frozen=True, gc=False):
     """The app's path, without a slash at its end."""
     told: str = ""
     """The socket that it reports to; "" for none."""
+    explain: bool = True
+    """Whether visitors are told why it does not work."""
+    idle: int = 300
+    """Seconds after which mod_wsgi ends a process that nobody asks; 0 for never."""
     follow: bool = True
     """Whether a saved change ends the process, so that the next request loads it."""
     log_bytes: int = 262144

@@ -168,6 +168,8 @@ def _app(script: Script, account: Account, base: str, settings: Settings) -> App
         run=Run(
             url=settings.url(account.name),
             told=f"{settings.state.runtime}/told/{account.name}",
+            explain=settings.pages.explain,
+            idle=int(settings.daemon_options["inactivity-timeout"]),
             follow=settings.apps.follow,
             log_bytes=settings.apps.log_bytes,
             startup_timeout=settings.startup_timeout,

@@ -10,11 +10,13 @@ def _start(here, namespace):
     import sys
 
     # Once, to the set itself: a set that is switched meanwhile is the next process's affair.
-    with open(os.path.join(os.path.realpath(os.path.dirname(here)), "app.json"), "rb") as stream:
+    chosen = os.path.realpath(os.path.dirname(here))
+    with open(os.path.join(chosen, "app.json"), "rb") as stream:
         text = stream.read()
     # What the encoder writes is an expression of Python's as well, and the file is root's. To
     # import json took 6 of the 12 ms that an app's first answer took.
     app = eval(text, {"__builtins__": {}, "null": None, "true": True, "false": False})
+    app["set"] = os.path.basename(chosen)
     sys.path.insert(0, app["run"]["runner"])
     try:
         from slp_runner import load

@@ -10,37 +10,66 @@ the one before goes on with that.
 from __future__ import annotations
 
 import hashlib
+import marshal
 import os
 import py_compile
 import shutil
 import sys
+import tempfile
 from collections.abc import Container
 from functools import cache
 from pathlib import Path
+from types import CodeType
 
 from reconciler.publish import files
 
 _PACKAGE = "slp_runner"
 """As which apps import it: no name that a student's own package has."""
 _SOURCES = Path(__file__).resolve().parent.parent / "run"
+_LIMIT = 1024 * 1024
+_HEADER = 16  # bytes before the code
 
 
 @cache
-def _contents() -> dict[str, bytes]:
+def _sources() -> dict[str, bytes]:
     return {
         path.name: path.read_bytes()
         for path in sorted(_SOURCES.iterdir())
-        if path.suffix in {".py", ".json"}
+        if path.suffix in {".py", ".json", ".html"}
     }
+
+
+@cache
+def _compiled() -> dict[str, bytes]:
+    """Return the bytecode: no student may write it there, and each start would compile it."""
+    found = {}
+    with tempfile.TemporaryDirectory() as directory:
+        for name, source in _sources().items():
+            if name.endswith(".py"):
+                path = Path(directory, name)
+                path.write_bytes(source)
+                unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
+                made = py_compile.compile(
+                    str(path), dfile=name, doraise=True, invalidation_mode=unchecked
+                )
+                assert made is not None
+                found[f"__pycache__/{os.path.basename(made)}"] = Path(made).read_bytes()
+    return found
 
 
 @cache
 def digest() -> str:
     """Return the name of this program's runner: what it is compiled for is part of it."""
-    found = hashlib.sha256(
-        repr((sys.implementation.cache_tag, sorted(_contents().items()))).encode()
-    )
-    return found.hexdigest()[:24]
+    said = (sys.implementation.cache_tag, sys.version, sorted(_sources().items()))
+    return hashlib.sha256(repr(said).encode()).hexdigest()[:24]
+
+
+def _is_code(data: bytes | None) -> bool:
+    """Whether it is bytecode to its end. The bytes are not the same in each process of ours."""
+    try:
+        return data is not None and isinstance(marshal.loads(data[_HEADER:]), CodeType)  # noqa: S302
+    except (EOFError, ValueError, TypeError):
+        return False
 
 
 class Runner:
@@ -50,34 +79,37 @@ class Runner:
         self._home = f"{state}/runner"
         self.path = f"{self._home}/{digest()}"
         """That of this program."""
+        self._seen = False
 
     def prepare(self) -> None:
-        """Put this program's there; every pass may call it."""
-        if os.path.isdir(self.path):
-            return
+        """Put this program's there; every pass may call it.
+
+        Once for each process it is looked at whole: it is not synced, so a power cut may have left
+        less than its name says.
+        """
+        if not (os.path.isdir(self.path) if self._seen else self._is_whole()):
+            self._write()
+        self._seen = True
+
+    def _is_whole(self) -> bool:
+        package = f"{self.path}/{_PACKAGE}"
+        return all(
+            files.read(f"{package}/{name}", limit=_LIMIT) == data
+            for name, data in _sources().items()
+        ) and all(_is_code(files.read(f"{package}/{name}", limit=_LIMIT)) for name in _compiled())
+
+    def _write(self) -> None:
         os.makedirs(self._home, mode=0o755, exist_ok=True)
         temporary = files.beside(self.path)
         try:
-            os.makedirs(f"{temporary}/{_PACKAGE}", mode=0o755)
-            for name, data in _contents().items():
-                files.create(f"{temporary}/{_PACKAGE}/{name}", data)
-            self._compile(f"{temporary}/{_PACKAGE}")
+            os.makedirs(f"{temporary}/{_PACKAGE}/__pycache__", mode=0o755)
+            for name, data in {**_sources(), **_compiled()}.items():
+                files.create(f"{temporary}/{_PACKAGE}/{name}", data, durable=False)
+            shutil.rmtree(self.path, ignore_errors=True)
             os.rename(temporary, self.path)
-            files.sync_directory(self._home)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
-
-    def _compile(self, package: str) -> None:
-        """Beforehand: no student may write there, and each start of a process would compile it."""
-        for name in _contents():
-            if name.endswith(".py"):
-                py_compile.compile(
-                    f"{package}/{name}",
-                    dfile=f"{self.path}/{_PACKAGE}/{name}",
-                    doraise=True,
-                    invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
-                )
 
     def names(self) -> list[str]:
         """Return every runner that is there."""

@@ -1,30 +1,49 @@
 """Load: a student's script is executed as its own process would have it.
 
-It ends as the student's own wsgi.py would have: `application` is theirs, `__file__` is theirs, and
-an error in it names their file and line. The working directory is their project, and the
-environment that of a shell of theirs.
+It ends as the student's own wsgi.py would have: `__file__` is theirs, and an error in it names
+their file and line. The working directory is their project, and the environment that of a shell of
+theirs. `application` is theirs with ours around it, or the page that says why it is not there.
 """
 
+import _thread
 import os
 import site
 import sys
 import time
 
+from .answers import Application, Failure, Misfit, what
+from .process import Process
+
 TYPE_CHECKING = (
     False  # as `typing` has it, whose import alone would be a third of what all may cost
 )
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import CodeType
     from typing import Any
 
 
-def start(app: "dict[str, Any]", namespace: "dict[str, object]") -> None:
+def start(app: "dict[str, Any]", namespace: "dict[str, Any]") -> None:
     """Execute the script of `app` (what `app.json` says) in `namespace`, which mod_wsgi reads."""
-    _as_in_a_shell(app)
-    code = _compiled(app["script"])
-    os.chdir(app["project"])  # as under `runserver`; where the script was read, it is there
-    namespace["__file__"] = app["script"]
-    exec(code, namespace)  # noqa: S102  as its student
+    process = Process(app)
+    process.start()
+    answer: Callable[..., Any]
+    try:
+        _as_in_a_shell(app)
+        code = _compiled(app["script"])
+        os.chdir(app["project"])  # as under `runserver`; where the script was read, it is there
+        namespace["__file__"] = app["script"]
+        exec(code, namespace)  # noqa: S102  as its student
+        application = namespace.get("application")
+        if not callable(application):
+            raise Misfit("not-callable", what(application))
+    except BaseException as error:
+        answer = Failure(process, process.failed(error))
+    else:
+        _listen(process)
+        answer = Application(process, application)
+        process.loaded()
+    namespace["application"] = answer
 
 
 def _as_in_a_shell(app: "dict[str, Any]") -> None:
@@ -68,3 +87,20 @@ def _compiled(script: str) -> "CodeType":
         time.sleep(pause)
     with open(script, "rb") as stream:
         return compile(stream.read(), script, "exec")
+
+
+def _listen(process: Process) -> None:
+    """Hear of exceptions that a framework answers itself: Django, without DEBUG, tells nobody."""
+
+    def heard(*_: "Any", **said: "Any") -> None:
+        error = said.get("exception") or sys.exc_info()[1]
+        if error is not None:
+            process.pending[_thread.get_ident()] = error
+
+    for module in ("django.core.signals", "flask"):
+        signal = getattr(sys.modules.get(module), "got_request_exception", None)
+        if signal is not None:
+            try:
+                signal.connect(heard, weak=False)
+            except Exception:
+                pass

@@ -103,7 +103,8 @@ def events() -> set[str]:
     """Return the log's events: dotted names in the program that are no file's and no module's."""
     return {
         node.value
-        for source in SOURCES.values()
+        for path, source in SOURCES.items()
+        if path.parent.name != "run"  # apps' processes tell the log nothing
         for node in ast.walk(ast.parse(source))
         if isinstance(node, ast.Constant)
         and isinstance(node.value, str)

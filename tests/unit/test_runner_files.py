@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,7 @@ def test_it_is_whole_compiled_and_nobodys_to_write(tmp_path: Path) -> None:
     mine.prepare()
     (package,) = Path(mine.path).iterdir()
     ours = Path(runner.__file__).parents[1] / "run"
-    names = {path.name for path in ours.iterdir() if path.suffix in {".py", ".json"}}
+    names = {path.name for path in ours.iterdir() if path.suffix in {".py", ".json", ".html"}}
     assert names | {"__pycache__"} == set(os.listdir(package))
     assert {"load.py", "mends.json"} < names
     for path in package.rglob("*"):
@@ -45,7 +47,7 @@ def test_it_is_made_once_and_never_half(tmp_path: Path, monkeypatch: pytest.Monk
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("py_compile.compile", full)
+        patch.setattr("os.rename", full)
         with pytest.raises(OSError, match="space"):
             mine.prepare()
     assert [] == mine.names()
@@ -53,6 +55,21 @@ def test_it_is_made_once_and_never_half(tmp_path: Path, monkeypatch: pytest.Monk
     before = os.stat(mine.path).st_ino
     mine.prepare()
     assert before == os.stat(mine.path).st_ino
+    code = "import sys; from reconciler.publish.runner import Runner; Runner(sys.argv[1]).prepare()"
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
+    assert before == os.stat(mine.path).st_ino
+
+
+@pytest.mark.parametrize("lost", ["slp_runner/load.py", "slp_runner/__pycache__/*.pyc"])
+def test_what_a_power_cut_left_of_it_is_made_whole(tmp_path: Path, lost: str) -> None:
+    """It is not synced; a process that begins looks at all of it, once."""
+    Runner(str(tmp_path)).prepare()
+    mine = Runner(str(tmp_path))
+    file = sorted(Path(mine.path).glob(lost))[0]
+    whole = file.read_bytes()
+    file.write_bytes(b"")
+    mine.prepare()
+    assert whole == file.read_bytes()
 
 
 def test_another_program_is_another_runner_and_the_old_one_stays_while_a_set_names_it(
