@@ -18,7 +18,7 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from reconciler.decide.roster import Candidate, Census, Roster
-from reconciler.model import App, Health, Standing, State, Verdict
+from reconciler.model import App, Health, Standing, State, Verdict, Visit
 from reconciler.observe.sighting import Seen
 from reconciler.publish.configuration import Stanza
 from reconciler.publish.sets import Live
@@ -52,6 +52,8 @@ class Case:
     """publish: why the last change of its link could not be made."""
     health: Health | None = None
     """health: how its app is, by what that told and by what a visitor saw; None: it has none."""
+    visit: Visit | None = None
+    """health: what a visitor found last; None: nobody came."""
     told: AccountStatus | None = None
     """report: its entry of the status, from which the log's news are told."""
 

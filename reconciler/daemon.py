@@ -13,8 +13,12 @@ from functools import partial
 from signal import Signals
 from typing import Any
 
+from msgspec.structs import replace
+
 from reconciler import announce
+from reconciler.health.visitor import Visitor
 from reconciler.jobs import Ended, Job, Jobs
+from reconciler.model import Visit
 from reconciler.observe.descent import Unreadable
 from reconciler.observe.identity import Residents
 from reconciler.outside import Outside
@@ -27,6 +31,9 @@ from reconciler.schedule import Schedule, Task
 from reconciler.settings import DEFAULT_FILE, Settings, load
 from reconciler.watch import Wake, Watch
 
+_FEW = 10
+"""Apps that one look may publish and have visited at once: a class is published by its teacher, or
+by a first start, and is visited in the background."""
 _STOP_WITHIN = 5.0
 """Seconds that a stop waits for the step in hand of a configuration."""
 
@@ -58,6 +65,12 @@ class Life:
             outside.clock.now(),
             beat_every=outside.notify.beat_every,
             not_before=self.passes.not_before,
+            probe=settings.probe,
+        )
+        self.visitor = Visitor(
+            settings.apache.verify_url,
+            timeout=settings.probe.timeout,
+            links=settings.probe.links,
         )
         self.watch = Watch(
             settings.homes.root,
@@ -186,6 +199,8 @@ class Daemon:
             self._look(None if Task.EVERYONE in due.tasks else due.names - {""})
         if Task.CONFIGURE in due.tasks:
             self._configure()
+        for name in due.visits:
+            self._visit(name)
         if Task.STATUS in due.tasks:
             self._write_status()
         if Task.BEAT in due.tasks:
@@ -221,8 +236,23 @@ class Daemon:
             life.schedule.told(now)
         if found.wanted is not None or life.passes.unverified:
             life.schedule.wanted(now)
+        self._plan_visits(found, everyone=everyone)
         if everyone:
             self._tidy()
+
+    def _plan_visits(self, found: Look, *, everyone: bool) -> None:
+        """Whoever changed something is visited soon; of a whole class, one after the other."""
+        life, now = self._life, self._outside.clock.now()
+        changes = [change for change in found.plan.changes if change.account not in found.failed]
+        life.schedule.gone([c.account for c in changes if c.app is None], now)
+        changed = {change.account for change in changes if change.app is not None}
+        if len(changed) <= _FEW:
+            life.schedule.changed(changed, now)
+        else:
+            life.schedule.untold(changed, now)
+        if everyone:
+            life.schedule.changed(life.passes.complained, now)
+            life.schedule.untold(life.passes.unvisited, now)
 
     def _tidy(self) -> None:
         self._life.passes.get_ready()
@@ -262,6 +292,31 @@ class Daemon:
             life.schedule.woken(ended.quarantined, now)
             if ended.ending is Ending.OVERTAKEN:
                 life.schedule.alarmed(now)
+
+    def _visit(self, name: str) -> None:
+        life, found = self._life, self._life.passes.target(name)
+        if found is None:
+            life.schedule.postponed(name, self._outside.clock.now())
+            return
+        set_name, target = found
+        then = partial(self._visited, life, name, set_name)
+        job = Job(f"visit {name}", partial(life.visitor.visit, target), then, may_be_left=True)
+        try:
+            self._jobs.start(job)
+        except Exception as error:  # noqa: BLE001  no thread: it is tried again
+            then(error)
+
+    def _visited(self, life: Life, name: str, set_name: str, ended: Visit | Exception) -> None:
+        if life is not self._life:
+            return
+        now = self._outside.clock.now()
+        if isinstance(ended, Exception):
+            self._log.error("visit.failed", account=name, message=str(ended))
+            life.schedule.visited(name, took=0.0, works=False, now=now)
+            return
+        works = life.passes.visited(name, replace(ended, set=set_name))
+        life.schedule.visited(name, took=ended.took, works=works, now=now)
+        life.schedule.woken([name], now)
 
     def _write_status(self) -> None:
         schedule, clock = self._life.schedule, self._outside.clock

@@ -21,6 +21,8 @@ class Job:
     limit: float | None = None
     """Seconds after which `then` gets a TimeoutError instead, and what `work` returns is dropped.
     A thread cannot be ended from outside, so what it waits for must have bounds of its own."""
+    may_be_left: bool = False
+    """Nothing is lost if it never ends: neither a stop nor another life waits for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +67,11 @@ class Jobs:
 
     @property
     def running(self) -> frozenset[str]:
-        """The names of those under way."""
-        return frozenset(job.name for job in self._running)
+        """The names of those under way that are to be waited for."""
+        return frozenset(job.name for job in self._running if not job.may_be_left)
 
     def join(self, seconds: float) -> None:
-        """Wait for what is under way, for at most so many seconds each."""
-        for thread in self._running.values():
-            thread.join(seconds)
+        """Wait for what is to be waited for, at most so many seconds each."""
+        for job, thread in self._running.items():
+            if not job.may_be_left:
+                thread.join(seconds)

@@ -321,6 +321,8 @@ class Visit(Struct, frozen=True, gc=False):
     """What the pages load and is not to be had: path and status."""
     outside: tuple[tuple[str, str], ...] = ()
     """What leads out of the app's own addresses: "redirect", "load" or "lead", and the link."""
+    set: str = ""
+    """The name of the set that was visited; of another one it tells nothing."""
 
 
 class State(StrEnum):

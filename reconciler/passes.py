@@ -22,7 +22,9 @@ from msgspec.structs import replace
 from reconciler.case import Case, Cases
 from reconciler.decide.plan import BRAKE_WINDOW, Change, Plan, calculate, counts
 from reconciler.decide.verdict import Context, judge
-from reconciler.model import NO_WISHES, Standing
+from reconciler.decide.visits import CODES
+from reconciler.health.visitor import Target
+from reconciler.model import NO_WISHES, Standing, Visit
 from reconciler.observe import interpreter
 from reconciler.observe.observer import Observer
 from reconciler.observe.sighting import Seen, Subject
@@ -41,6 +43,7 @@ from reconciler.publish.sets import Sets
 from reconciler.publish.wording import Phrase, Wording
 from reconciler.report import pages, status
 from reconciler.settings import Settings
+from reconciler.visiting import Visits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +114,7 @@ class Passes:
         """Why a configuration that differs waits, or None."""
         self._said: str | None = None
         """What waits, as the status says it."""
+        self._visits = Visits(settings, self._python.version, self.generations)
         self._cases = Cases(settings)
         for name, entry in status.read(self._notices.read_status()).accounts.items():
             self._cases.row(name).told = entry
@@ -354,7 +358,8 @@ class Passes:
             self._notices.remove(case.name)
             case.page = None
         if verdict is not None:
-            case.told = status.entry(case.shown(verdict), before, self.settings, now)
+            shown = self._visits.told(case, case.shown(verdict))
+            case.told = status.entry(shown, before, self.settings, now)
         elif case.live is None:
             case.told = None
             self._notices.remove(case.name)
@@ -364,6 +369,37 @@ class Passes:
         if not case.is_unsettled:
             self._cases.open.discard(case.name)
         return status.Update(case.name, before, case.told)
+
+    # ---- visits --------------------------------------------------------------------------------
+
+    def target(self, name: str) -> tuple[str, Target] | None:
+        """Return an account's set, and how a visitor asks for it; None while nobody can."""
+        case = self._cases.row(name) if name in self._cases.names else None
+        target = None if case is None or self.unverified else self._visits.target(case)
+        return (
+            None
+            if case is None or case.live is None or target is None
+            else (case.live.name, target)
+        )
+
+    def visited(self, name: str, visit: Visit) -> bool:
+        """Note what a visitor found, for the next look to tell; return whether all is well."""
+        if name not in self._cases.served:
+            return True
+        self._cases.open.add(name)
+        return self._visits.note(self._cases.row(name), visit, self._clock.wall())
+
+    @property
+    def unvisited(self) -> set[str]:
+        """Who is served, and of whose set no visitor has told."""
+        rows = map(self._cases.row, self._cases.served)
+        return {c.name for c in rows if c.live and (c.visit is None or c.visit.set != c.live.name)}
+
+    @property
+    def complained(self) -> set[str]:
+        """Those of them of whom a visitor before told something that may be mended by now."""
+        rows = map(self._cases.row, self.unvisited)
+        return {c.name for c in rows if c.told and any(w.code in CODES for w in c.told.warnings)}
 
     # ---- the configuration, and steps 5 to 10 --------------------------------------------------
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from enum import Enum
 from math import inf
 
-from reconciler.settings import Timing
+from reconciler.rounds import Rounds
+from reconciler.settings import Probe, Timing
 
 BURST = 20
 """Looks at one account in quick succession that wait for nothing but `quiet`."""
@@ -34,6 +35,7 @@ class Task(Enum):
     CONFIGURE = "configure"
     STATUS = "write the status"
     BEAT = "show that the loop and the watcher live"
+    PROBE = "visit apps"
 
 
 @dataclass(slots=True)
@@ -89,6 +91,8 @@ class Due:
     tasks: Set[Task]
     names: Set[str]
     """Accounts to look at; none where everyone is."""
+    visits: tuple[str, ...] = ()
+    """Accounts whose apps to visit: under way from now on."""
 
 
 class Schedule:
@@ -101,6 +105,7 @@ class Schedule:
         *,
         beat_every: float | None = None,
         not_before: float = -inf,
+        probe: Probe | None = None,
     ) -> None:
         """`beat_every` is in seconds; None where nobody waits for a sign of life.
 
@@ -112,9 +117,9 @@ class Schedule:
         self._tasks = {task: _Row() for task in Task}
         self._rows: dict[Task | str, _Row] = dict(self._tasks.items())
         self._tasks[Task.CONFIGURE].floor = not_before
-        for task in Task:
-            if task is not Task.CONFIGURE and (task is not Task.BEAT or beat_every is not None):
-                self._tasks[task].ask(now)
+        self._rounds = Rounds(probe or Probe())
+        for task in (Task.EVERYONE, Task.STATUS, *([Task.BEAT] if beat_every is not None else [])):
+            self._tasks[task].ask(now)
 
     def next(self) -> float:
         """Return when something is due; infinity for never."""
@@ -133,8 +138,12 @@ class Schedule:
             self._tasks[Task.CONFIGURE].floor = inf
         if Task.BEAT in tasks:
             self._tasks[Task.BEAT].ask(now + self._beat_every)
+        visits: tuple[str, ...] = ()
+        if Task.PROBE in tasks and not self.is_configuring(now):
+            visits = self._rounds.take(now)
+        self._plan_visits(now)
         names = {key for key in due if isinstance(key, str)}
-        return Due(tasks, frozenset() if Task.EVERYONE in tasks else names)
+        return Due(tasks, frozenset() if Task.EVERYONE in tasks else names, visits)
 
     @property
     def entries(self) -> int:
@@ -219,6 +228,7 @@ class Schedule:
         row = self._tasks[Task.CONFIGURE]
         row.first = min(row.first, now)
         row.asked = min(now + self._timing.quiet, row.first + self._timing.max_wait)
+        self._plan_visits(now)
 
     def configured(self, *, converged: bool, not_before: float, now: float) -> None:
         """One has ended, and is tried again unless it converged; none comes before `not_before`."""
@@ -230,6 +240,40 @@ class Schedule:
             again = now + row.back_off(CONFIGURE_RETRY, CONFIGURE_RETRY_MOST)
             row.floor = max(again, not_before)
             row.ask(again)
+        self._rounds.known(now)
+        self._plan_visits(now)
+
+    # ---- visits --------------------------------------------------------------------------------
+
+    def changed(self, names: Iterable[str], now: float) -> None:
+        """These apps are others than before, and are visited soon."""
+        self._rounds.ask(names, now)
+        self._plan_visits(now)
+
+    def untold(self, names: Iterable[str], now: float) -> None:
+        """Nothing is known of these apps: they are visited when nobody else is."""
+        self._rounds.ask_some_time(names)
+        self._plan_visits(now)
+
+    def gone(self, names: Iterable[str], now: float) -> None:
+        """These accounts have no app."""
+        self._rounds.forget(names)
+        self._plan_visits(now)
+
+    def postponed(self, name: str, now: float) -> None:
+        """Apache does not know of one to be visited: it is, after the next configuration."""
+        self._rounds.postponed(name)
+        self._plan_visits(now)
+
+    def visited(self, name: str, *, took: float, works: bool, now: float) -> None:
+        """A visit has ended; one that is not content comes again by itself."""
+        self._rounds.ended(name, took=took, works=works, now=now)
+        self._plan_visits(now)
+
+    def _plan_visits(self, now: float) -> None:
+        """Nobody is visited while a configuration is made: their address may be yet to come."""
+        busy = self.is_configuring(now)
+        self._tasks[Task.PROBE].asked = inf if busy else self._rounds.next()
 
     # ---- the status ----------------------------------------------------------------------------
 

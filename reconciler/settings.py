@@ -215,6 +215,16 @@ class Daemons(Table, frozen=True):
         return {**DAEMON_OPTIONS, **self.options}
 
 
+class Probe(Table, frozen=True):
+    """How an app is asked after a change, as a visitor would ask."""
+
+    enabled: bool = True
+    timeout: Annotated[float, Meta(ge=1, le=300)] = 20.0
+    """Seconds for the first page, and once more for what belongs to it."""
+    per_minute: Annotated[int, Meta(ge=1, le=6000)] = 60
+    links: bool = True
+
+
 class Timing(Table, frozen=True):
     """How long the program waits for what."""
 
@@ -261,6 +271,7 @@ class Settings(Table, frozen=True):
     state: StateDirectory = field(default_factory=StateDirectory)
     apache: Apache = field(default_factory=Apache)
     daemons: Daemons = field(default_factory=Daemons)
+    probe: Probe = field(default_factory=Probe)
     timing: Timing = field(default_factory=Timing)
     safety: Safety = field(default_factory=Safety)
     pages: Pages = field(default_factory=Pages)

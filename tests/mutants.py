@@ -58,7 +58,7 @@ SUITES = (
         ),
         ("choice", "decide", "decide_accounts", "judge", "plan", "roster", "rules"),
     ),
-    Suite(("decide/ailments.py",), ("ailments",)),
+    Suite(("decide/ailments.py", "decide/visits.py"), ("ailments", "visits")),
     Suite(("schedule.py",), ("schedule",)),
     Suite(("observe/accounts.py", "observe/identity.py"), ("accounts", "identity")),
     Suite(

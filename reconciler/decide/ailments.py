@@ -22,8 +22,9 @@ import string
 import msgspec
 from msgspec import Struct
 
+from reconciler.decide.choice import base_of
 from reconciler.decide.rules import printable, quoted
-from reconciler.model import News, Rejection
+from reconciler.model import App, Home, News, Rejection
 from reconciler.settings import Settings
 
 
@@ -70,6 +71,10 @@ class Facts(Struct, frozen=True, kw_only=True):
     """The file of its settings."""
     static: str | None = None
     """The directory of its static files."""
+    links: tuple[tuple[str, str], ...] = ()
+    """Directories whose files Apache serves, by the first segment of their URLs."""
+    base: str = ""
+    """The path that its addresses begin with, as it was visited; "" at a host of its own."""
     script: str | None = None
     package: str = ""
     name: str = ""
@@ -82,6 +87,24 @@ class Facts(Struct, frozen=True, kw_only=True):
     hosts: tuple[str, ...] = ()
     """Every name that the app ought to answer for."""
     seconds: float = 0
+
+
+def facts_of(app: App, home: Home, settings: Settings, python: str) -> Facts:
+    """Return what is known of an account's app, as it is published; `python` is its version."""
+    base = base_of(home, settings)
+    script = next((one for one in home.scripts if f"{base}/{one.path}" == app.script), None)
+    listed = script.requirements if script is not None else None
+    return Facts(
+        account=app.account,
+        home=base,
+        project=app.project,
+        python=python,
+        virtualenv=app.virtualenv,
+        requirements=None if listed is None else f"{base}/{listed}",
+        links=app.links,
+        script=app.script,
+        base=settings.url(app.account),
+    )
 
 
 def ailment(code: str, facts: Facts, settings: Settings) -> Rejection:

@@ -44,6 +44,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "templates": "/etc/slp-reconciler/templates",
     },
     "daemons": {"declare": "auto", "budget": 300},
+    "probe": {"enabled": True, "timeout": 20.0, "per_minute": 60, "links": True},
     "timing": {"quiet": 0.05, "max_wait": 1.0, "grace": 2.0, "resync": 60, "reload_interval": 5},
     "safety": {"max_withdrawn_share": 0.2, "max_withdrawn_count": 5},
     "pages": {"explain": True, "dashboard": "/slp-status"},

@@ -21,7 +21,7 @@ from tests.unit.hostile import Play, Stage, drip, page, to, without_end
 BASE = "/django/alice"
 HOST = "slp.example.edu"
 ALICE = Target(HOST, BASE, frozenset({"www.example.edu"}))
-ENOUGH = 0.4
+ENOUGH = 0.5
 """Seconds that a visit may take here for its first page."""
 
 
@@ -240,7 +240,7 @@ def test_what_is_no_answer_is_a_silence(stage: Stage, play: Play) -> None:
         without_end(page("<title>long</title>").encode(), b"x" * 65536),
         without_end(page("<title>long</title>").encode(), b"<a href=/>" * 1000),
         without_end(page("<title>long</title>").encode(), b"<" * 65536),
-        drip(page("<title>long</title>" + "x" * 9999).encode()[:90] + b" " * 9999, 0.005),
+        drip(page("<title>long</title>" + "x" * 9999).encode()[:90] + b" " * 9999, 0.001),
         page("<title>long</title>", "200 OK", "Content-Length: 99999999999999"),
         page("<title>long</title>", "200 OK", "Content-Length: -1", "Transfer-Encoding: chunked"),
         page("<title>long</title>", "200 OK", "Set-Cookie: a=" + "a" * 60000),

@@ -70,6 +70,7 @@ class Apache:
         (home / "apache2").symlink_to("/bin/sleep")
         self._awake = threading.Event()
         self._awake.set()
+        self._closed = threading.Event()
         self.tells_other = False
         """It answers, and never with what it read: its site does not include ours."""
         self.runs_apps = True
@@ -78,6 +79,10 @@ class Apache:
         """Seconds that each answer takes."""
         self.to: str | None = None
         """Where it redirects every request."""
+        self.plays: dict[str, tuple[int, str] | None] = {}
+        """By path: what an app answers in the place of what it would; None: nothing, ever."""
+        self.visits: list[str] = []
+        """The paths that the program asked for as a visitor."""
         self._process: subprocess.Popen[bytes] | None = None
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.apache = self
@@ -154,6 +159,7 @@ class Apache:
 
     def close(self) -> None:
         """End all that was started here."""
+        self._closed.set()
         self._awake.set()
         for command in ("configtest", "graceful"):
             self.release(command)
@@ -235,6 +241,12 @@ class Apache:
         time.sleep(self.slow)
         if self.to is not None:
             return 302, {"Location": f"{self.to}{path}"}, b""
+        if path in self.plays:
+            play = self.plays[path]
+            while play is None and not self._closed.wait(0.01):
+                play = self.plays[path]
+            status, text = play or (504, "")
+            return status, {"Content-Type": "text/html"}, text.encode()
         status, body = (404, b"another site") if self.tells_other else self.answer(path)
         return status, {}, body
 
@@ -253,6 +265,8 @@ class _Handler(BaseHTTPRequestHandler):
         if not apache.running:
             self.close_connection = True
             return
+        if "asks once" in self.headers.get("User-Agent", ""):
+            apache.visits.append(self.path)
         status, headers, body = apache.respond(self.path)
         with contextlib.suppress(OSError):  # whoever asked has left
             self.send_response(status)
