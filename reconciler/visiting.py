@@ -82,7 +82,9 @@ class Visits:
         if case.seen is None or case.app is None:
             return ()
         facts = facts_of(case.app, case.seen.home, self._settings, self._python)
-        facts = replace(facts, hosts=tuple(dict.fromkeys((self._public, "localhost"))))
+        asked, own = visit.host.partition(":")[0], self._settings.host(case.name)
+        names = (own, self._public, "localhost", asked)
+        facts = replace(facts, hosts=tuple(dict.fromkeys(filter(None, names))))
         return visits.warnings(visit, facts, self._settings, known)
 
     def _declared(self) -> frozenset[str]:

@@ -93,7 +93,9 @@ def facts_of(app: App, home: Home, settings: Settings, python: str) -> Facts:
     """Return what is known of an account's app, as it is published; `python` is its version."""
     base = base_of(home, settings)
     script = next((one for one in home.scripts if f"{base}/{one.path}" == app.script), None)
-    listed = script.requirements if script is not None else None
+    listed, settings_file, static = (
+        (script.requirements, script.settings, script.static_root) if script else (None,) * 3
+    )
     return Facts(
         account=app.account,
         home=base,
@@ -101,6 +103,8 @@ def facts_of(app: App, home: Home, settings: Settings, python: str) -> Facts:
         python=python,
         virtualenv=app.virtualenv,
         requirements=None if listed is None else f"{base}/{listed}",
+        settings=None if settings_file is None else f"{base}/{settings_file}",
+        static=None if static is None else f"{base}/{static}",
         links=app.links,
         script=app.script,
         base=settings.url(app.account),

@@ -118,7 +118,7 @@ def _missing(path: str, status: int, facts: Facts) -> tuple[str, dict[str, objec
         return "static-missing:chmod", {"name": path, "static": directory}
     if directory is not None and name == "media":
         return "static-missing", {"name": path, "static": directory}
-    if directory is not None:
+    if directory is not None or (facts.static is not None and name != "media"):
         return "static-missing:collect", {"name": path}
     # Of Django's own administration: whoever wrote the project, its files are to be collected.
     if file.startswith("admin/") or facts.settings is not None:

@@ -9,8 +9,8 @@ _SKIPPED = {"node_modules", "static", "staticfiles", "media"}
 
 
 def is_code(name: str) -> bool:
-    """Whether a file of this name is Python, or settings beside it."""
-    return name.endswith(".py") or name == ".env" or name.startswith(".env.")
+    """Whether a file of this name is Python, settings beside it, or what Django reads once."""
+    return name.endswith(".py") or name in {".env", "staticfiles.json"} or name.startswith(".env.")
 
 
 def is_template(name: str) -> bool:

@@ -30,6 +30,7 @@ _LACKING = re.compile(
     r"|(?:relation|column) \"?([\w.]+)\"? (?:of relation \S+ )?does not exist"
     r"|[Tt]able '([^']+)' doesn't exist|[Uu]nknown column '([^']+)'"
 )
+_NOT_UTF_8 = re.compile(r"Non-UTF-8 code|'utf-?8' codec|invalid or missing encoding")
 
 
 class Fault:
@@ -53,9 +54,11 @@ def of(error: BaseException, home: str) -> Fault:
         error = cause  # "Error loading psycopg2 module", "Couldn't import Django": that one says it
     message, where = _text(error), _place(error, home)
     code, name = _code(error, message)
+    if code == "raises" and cause is not None:  # "Unable to configure handler": of which file?
+        code, name = _code(cause, _text(cause))
     if name.startswith(home + os.sep):
         name = os.path.relpath(name, home)
-    kind = type(error).__name__ if code != "not-callable" else message
+    kind = message if type(error).__name__ == "Misfit" else type(error).__name__
     return Fault(code, kind, message, name, where)
 
 
@@ -106,6 +109,8 @@ def _code(error: BaseException, message: str) -> "tuple[str, str]":
         code = "missing-file" if "FileNotFoundError" in kinds else "permission"
         name = getattr(error, "filename", None)
         return code, os.fsdecode(name) if isinstance(name, (str, bytes)) else ""
+    if "SyntaxError" in kinds and _NOT_UTF_8.search(message):
+        return "encoding", ""
     if kinds & {"NameError", "AttributeError"}:
         quoted = re.findall(r"'([^']*)'", message)  # the last one is the attribute
         return "name-error" if "NameError" in kinds else "attribute", "".join(quoted[-1:])
@@ -136,7 +141,7 @@ def _of_database(message: str) -> "tuple[str, str]":
     lacking = _LACKING.search(message)
     if lacking:
         return "migrations", next(filter(None, lacking.groups()))
-    if "readonly database" in message or "unable to open database file" in message:
+    if "readonly database" in message:
         return "read-only-database", ""
     return "database", ""
 

@@ -19,6 +19,7 @@ from . import changes
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
     from .process import Process
 
@@ -76,6 +77,8 @@ class _Watches:
         self._since = process.began
         self._known: dict[str, str] = {}
         self._folders: dict[int, str] = {}
+        self._collected = ""
+        """Where Django collects static files, and keeps the list of their names."""
 
     def renew(self) -> "set[str]":
         """Watch what was imported since; return what had changed before that."""
@@ -83,6 +86,9 @@ class _Watches:
         process.modules, known = len(sys.modules), set(self._known)
         for folder in _of_code(process):
             self._watch(folder, _CODE)
+        self._collected = _of_settings("STATIC_ROOT")
+        if self._collected.startswith(process.home + os.sep):
+            self._watch(self._collected, _CODE)
         for folder in _of_templates(process, sorted(set(self._known) - known)):
             self._watch(folder, _TEMPLATES)
         if process.app["site_packages"]:
@@ -123,7 +129,7 @@ class _Watches:
         if kind == _TEMPLATES:
             return changes.is_template(name)
         if mask & _IS_DIRECTORY:  # Django looks once which apps have them
-            return name in ("templates", "templatetags")
+            return name in ("templates", "templatetags") or path == self._collected
         return changes.is_code(name)
 
     def changed(self) -> "set[str]":
@@ -168,9 +174,8 @@ def _of_code(process: "Process") -> "Iterator[str]":
 def _of_templates(process: "Process", folders: "list[str]") -> "Iterator[str]":
     """Yield directories of templates: those beside code, and those of Django's settings."""
     todo = [os.path.join(folder, "templates") for folder in folders]
-    settings = getattr(sys.modules.get("django.conf"), "settings", None)
     try:
-        for engine in settings.TEMPLATES if settings is not None and settings.configured else ():
+        for engine in _setting("TEMPLATES") or ():
             todo += map(os.fspath, engine.get("DIRS", ()))
     except Exception:
         pass
@@ -179,6 +184,24 @@ def _of_templates(process: "Process", folders: "list[str]") -> "Iterator[str]":
             for folder, inner, _ in os.walk(top):
                 inner[:] = [name for name in inner if not name.startswith(".")]
                 yield folder
+
+
+def _setting(name: str) -> "Any":
+    """Return one of Django's settings, None where it is not set or there is no Django."""
+    settings: Any = getattr(sys.modules.get("django.conf"), "settings", None)
+    try:
+        return getattr(settings, name, None) if settings.configured else None
+    except Exception:
+        return None
+
+
+def _of_settings(name: str) -> str:
+    """Return the directory that a setting names, "" where it names none."""
+    try:
+        path = os.fspath(_setting(name) or "")
+    except TypeError:
+        return ""
+    return os.path.abspath(path) if path else ""
 
 
 def _wait_for_quiet(watches: _Watches, changed: "set[str]") -> None:

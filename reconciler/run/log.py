@@ -29,6 +29,7 @@ class Log:
         self._home, self._limit = home, limit
         self._file, self._not_before, self._at_start = -1, 0.0, True
         self._turning = _thread.allocate_lock()
+        self._zone = time.localtime().tm_gmtoff  # Django sets TZ, to Chicago where nobody said
         self.traced: set[int] = set()
         """Threads that wrote a traceback since they were last taken out of here."""
 
@@ -38,7 +39,8 @@ class Log:
             self.traced.add(_thread.get_ident())
         if len(data) > self._limit // 4:
             data = data[: self._limit // 4] + b" [...]\n"
-        now = time.strftime("%Y-%m-%d %H:%M:%S ").encode()
+        local = time.gmtime(time.time() + self._zone)
+        now = time.strftime("%Y-%m-%d %H:%M:%S ", local).encode()
         start, self._at_start = self._at_start, data.endswith(b"\n")
         lines = data[:-1] if self._at_start else data
         text = (now if start else b"") + lines.replace(b"\n", b"\n" + now) + data[len(lines) :]

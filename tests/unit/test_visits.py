@@ -157,6 +157,13 @@ def test_a_file_that_a_page_lacks_is_mended_by_where_it_ought_to_be(
     assert path in warning.message
 
 
+def test_where_static_root_is_set_and_not_there_yet_it_is_to_be_collected() -> None:
+    """It is Apache's only once it is there, and until then nobody can have forgotten to set it."""
+    asked = ("/django/alice/s/admin/base.css", 404)
+    warning = one(replace(FACTS, static="/home/slp/alice/mysite/s"), missing=(asked,))
+    assert COLLECT == warning.command
+
+
 def test_a_file_of_a_project_that_is_no_djangos_is_only_told() -> None:
     """There is nothing to collect."""
     facts = replace(FACTS, settings=None, links=())
@@ -243,8 +250,15 @@ def test_whatever_was_found_is_told_in_words_that_print(
 
 def test_facts_are_those_of_the_script_that_is_served() -> None:
     """Its list of packages, where it has one; below the home, wherever that really is."""
-    listed = replace(script("mysite"), requirements="mysite/requirements.txt")
+    listed = replace(
+        script("mysite"),
+        requirements="mysite/requirements.txt",
+        settings="mysite/mysite/settings.py",
+        static_root="mysite/staticfiles",
+    )
     found = facts_of(app("mysite"), home(script("other"), listed), SETTINGS, "3.11")
     assert "/home/slp/alice/mysite/requirements.txt" == found.requirements
+    assert "/home/slp/alice/mysite/mysite/settings.py" == found.settings
+    assert "/home/slp/alice/mysite/staticfiles" == found.static
     assert ("/home/slp/alice/mysite", "/django/alice") == (found.project, found.base)
     assert facts_of(app("gone"), home(script("other"), listed), SETTINGS, "3").requirements is None
