@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help venv test test-trixie check unit mutants layer layer-trixie demo bench shell clean clean-lab root
+.PHONY: help venv test test-trixie test-generators check unit mutants layer layer-trixie demo bench shell clean clean-lab root
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -84,6 +84,11 @@ test-trixie: root $(STAMP) layer-trixie  ## unit tests and a choice of box tests
 	tests/lab/box -- dpkg-query -W apache2 libapache2-mod-wsgi-py3 python3 python3-django systemd
 	[ -n "$(ARGS)" ] || tests/lab/box -- /opt/slp-lab/bin/python -m pytest -m 'not box' -n $(WORKERS) -p no:cacheprovider tests/unit
 	$(PYTHON) -m pytest -m box -n $(WORKERS) --dist worksteal $(or $(ARGS),$(RELEASED:%=tests/box/test_%.py))
+
+# No part of `test`: some minutes for virtualenvs by pip, and the first time pip's index.
+test-generators: root $(STAMP) layer  ## projects as each Django, Wagtail, ... make them, with packages from pip (root)
+	@export SLP_REQUIRE_BOX=1 SLP_WHEELS="$$(tests/lab/wheels)"
+	$(PYTHON) -m pytest -p no:xdist $(or $(ARGS),tests/box/test_generators.py)
 
 demo: root $(STAMP) layer  ## a class of students, live, on http://127.0.0.1:8080 (root; KEEP=1 lets it run on)
 	@tests/lab/box --host-net -- $(CURDIR)/$(PYTHON) -m tests.lab.demo

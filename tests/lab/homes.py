@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 from pathlib import Path
 
 ROOT = Path("/home/slp")
+FIRST_UID = 20_000
+"""Of accounts made many at once; `useradd` begins at 1,000."""
 
 APP = """\
 def application(environ, start_response):
@@ -51,6 +54,16 @@ class Homes:
         subprocess.run(command, check=True, capture_output=True, text=True)
         home.chmod(mode)
         return home
+
+    def enrol(self, *accounts: str) -> None:
+        """Make many accounts, with homes of 0700: a `useradd` each takes a tenth of a second."""
+        with open("/etc/passwd", "a") as passwd, open("/etc/group", "a") as group:
+            for uid, account in enumerate(accounts, FIRST_UID):
+                passwd.write(f"{account}:x:{uid}:{uid}::{self.home(account)}:/bin/bash\n")
+                group.write(f"{account}:x:{uid}:\n")
+        for uid, account in enumerate(accounts, FIRST_UID):
+            self.home(account).mkdir(mode=0o700, parents=True)
+            os.chown(self.home(account), uid, uid)
 
     def remove(self, account: str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
         """`userdel --remove`: the account and its home; 8 is userdel's status for "logged in"."""
