@@ -6,6 +6,8 @@ import re
 import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -16,6 +18,12 @@ LEADS_OUT = 200, '<title>Shop</title><a href="/about/">'
 BROKEN = 500, '<title>OperationalError at /</title><p class="exception_value">no such table: a_b'
 GOOD = 200, "<title>Shop</title>"
 ALICE = "/django/alice/"
+
+
+@pytest.fixture(autouse=True)
+def visits(machine: Machine) -> None:
+    """Let the machine visit its apps, which other tests do without."""
+    machine.configure(probe={"enabled": True})
 
 
 def until(machine: Machine, condition: Callable[[], object]) -> None:

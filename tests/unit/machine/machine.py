@@ -89,6 +89,7 @@ class Machine(School):
                 "quiet": 0.01, "max_wait": 0.1, "grace": 0.0, "resync": 3600.0,
                 "reload_interval": 0.0,
             },
+            "probe": {"enabled": False},  # who tests visits asks for them
         }  # fmt: skip
         return {name: {**base.get(name, {}), **tables.get(name, {})} for name in {**base, **tables}}
 
