@@ -43,6 +43,9 @@ SETTINGS = f"""\
 [apache]
 verify_url = "{ORIGIN}"
 
+[urls]
+hosts = "{{account}}.localhost"
+
 [timing]
 reload_interval = 1
 """
@@ -56,6 +59,26 @@ application = get_wsgi_application()
 """
 """What bob saves: a parenthesis is missing."""
 
+MENU = """\
+from django.http import HttpResponse
+from django.shortcuts import redirect
+from django.urls import path
+
+urlpatterns = [
+    path("", lambda request: redirect("/menu/")),
+    path("menu/", lambda request: HttpResponse("Alice's menu")),
+]
+"""
+"""Leads out of its path: `/menu/` is the server's, unless somebody sees to it."""
+
+FORMS = """import crispy_forms
+from django.http import HttpResponse
+from django.urls import path
+
+urlpatterns = [path("", lambda request: HttpResponse("Erin's forms"))]
+"""
+"""Wants a package that nobody has installed."""
+
 BY_STATUS = {2: "green", 3: "green", 4: "yellow", 5: "red"}
 
 
@@ -67,8 +90,8 @@ class Act:
     typed: str
     """What is shown as typed by the student."""
     deed: Callable[[], object]
-    logged: tuple[str, ...]
-    """The names of log events of which one tells of it."""
+    logged: tuple[str, ...] = ()
+    """The names of log events of which one tells of it; none where the app sees to it by itself."""
     path: str = ""
     """The page asked for, below the account's URL."""
     reached: Callable[[Answer], bool]
@@ -87,9 +110,9 @@ class Demo:
     def run(self, *, keep: bool) -> None:
         """Set the server up, play the class, and, with `keep`, wait for Ctrl-C."""
         self.title(
-            "A server for a class", "Apache, four accounts, one daemon; nobody registers anything"
+            "A server for a class", "Apache, five accounts, one daemon; nobody registers anything"
         )
-        for account in ("alice", "bob", "carol", "dave"):
+        for account in ("alice", "bob", "carol", "dave", "erin"):
             self.homes.create(account)
         self.program.write_settings(SETTINGS)
         self.server.configure(http_port=PORT, https_port=None)
@@ -113,6 +136,7 @@ class Demo:
             reached=lambda answer: answer.status == 200 and "Django" in answer.text,
         )
         self.act(daemon, startproject)
+        self.leads_out(daemon)
 
         self.title("bob", "has one too, and saves a syntax error")
         self.act(daemon, self.puts_online("bob", "mysite", "Bob's blog"))
@@ -152,12 +176,58 @@ class Demo:
         )
         self.act(daemon, delete)
 
+        self.fails(daemon)
+
         self.title("and meanwhile", "the neighbours")
         for url in (f"/django/alice/{startproject.path}", "/django/carol/"):
             answer = self.server.get(url)
             self.line("still there", url, answer.status, answer.ms)
         times = self.server.reloads()
         self.console.print(f"    Apache reloads for all of this: {times}", style="dim")
+
+    def leads_out(self, daemon: Daemon) -> None:
+        """Show a save that nobody has to touch anything for, and the same app at its own host."""
+        save = Act(
+            account="alice",
+            typed="nano mysite/mysite/urls.py        # the front page leads to /menu/",
+            deed=lambda: self.homes.write("alice", "mysite/mysite/urls.py", MENU),
+            reached=lambda answer: answer.status == 302,
+        )
+        led = self.act(daemon, save).headers["Location"]
+        self.visit("kept inside", led, "Alice's menu")
+        self.visit("at a host of its own", "/", "", host="alice.localhost")
+        self.visit("", "/menu/", "Alice's menu", host="alice.localhost")
+
+    def fails(self, daemon: Daemon) -> None:
+        """Show an app that fails, what its page says, and its mend."""
+        self.title("erin", "imports a package that is not there, and mends it")
+        self.homes.draft("erin")
+        self.homes.write("erin", ".draft/mysite/mysite/urls.py", FORMS)
+        page = self.act(
+            daemon,
+            Act(
+                account="erin",
+                typed="mv .draft/mysite mysite",
+                deed=lambda: self.homes.put("erin"),
+                logged=("app.failing",),
+                reached=lambda answer: answer.status == 500 and "crispy_forms" in answer.text,
+            ),
+        )
+        self.quote(page)
+        mend = Act(
+            account="erin",
+            typed="sed -i 1d mysite/mysite/urls.py",
+            deed=lambda: self.homes.sh("erin", "sed -i 1d mysite/mysite/urls.py"),
+            logged=("app.working",),
+            reached=lambda answer: answer.text == "Erin's forms",
+        )
+        self.act(daemon, mend)
+
+    def visit(self, what: str, url: str, page: str, *, host: str | None = None) -> None:
+        """Ask once, and print the line; with `page`, that is to be the answer."""
+        answer = self.server.get(url, host=host)
+        assert not page or page == answer.text, f"{url}: {answer.status} {answer.text[:300]}"
+        self.line(what, url, answer.status, answer.ms, host=host)
 
     def puts_online(self, account: str, name: str, page: str) -> Act:
         """Return the act of a student who moves a finished project with that page into the home."""
@@ -190,19 +260,25 @@ class Demo:
 
         answer = wait_for(answered, TIMEOUT, f"{url} after {act.typed!r}")
         ms = (time.perf_counter() - done) * 1000
-        event = wait_for(told, TIMEOUT, f"event {' or '.join(act.logged)} of {act.account}")
-        assert event
-        self.line(f"{event['event']} {event.get('code', '')}", url, answer.status, ms)
+        said = "(the app follows it)"
+        if act.logged:
+            event = wait_for(told, TIMEOUT, f"event {' or '.join(act.logged)} of {act.account}")
+            assert event
+            said = f"{event['event']} {event.get('code', '')}"
+        self.line(said, url, answer.status, ms)
         return answer
 
-    def line(self, event: str, url: str, status: int, ms: float) -> None:
+    def line(
+        self, event: str, url: str, status: int, ms: float, *, host: str | None = None
+    ) -> None:
         """Print one line: event, URL, status, milliseconds."""
         colour = BY_STATUS.get(status // 100, "red")
+        origin = f"http://{host}:{PORT}" if host else ORIGIN
         self.console.print(
             Text.assemble(
                 "    ",
                 (f"{event:<28}", "magenta"),
-                f"{ORIGIN + url:<52}",
+                f"{origin + url:<52}",
                 (f"{status:>4}", f"bold {colour}"),
                 (f"{ms:>8.0f} ms", "dim" if ms < 1000 else "yellow"),
             )
@@ -224,7 +300,7 @@ class Demo:
         """Leave all running until Ctrl-C."""
         self.title("It goes on", "until Ctrl-C")
         self.console.print(
-            f"  {ORIGIN}/django/alice/admin/   {ORIGIN}/django/carol/   {ORIGIN}/slp-status"
+            f"  http://alice.localhost:{PORT}/   {ORIGIN}/django/carol/   {ORIGIN}/slp-status"
         )
         self.console.print("  To be a student yourself, from another terminal:")
         self.console.print("  nsenter -at $(pgrep -nf tests.lab.demo) runuser -l bob", style="bold")
