@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from tests.lab.homes import Homes
     from tests.lab.program import Program
 
-BOTH = pytest.mark.parametrize("template_set", ["stable", "classic"])
+BOTH = ("stable", "classic")
+"""Template sets: one after the other on one machine."""
 
 WHO = """\
 import os
@@ -50,17 +51,20 @@ def own(*, more: str = "") -> None:
         site.write_text(site.read_text().replace("</VirtualHost>", f"{more}</VirtualHost>"))
 
 
-@BOTH
-@pytest.mark.box
-def test_an_administrators_own_apps_go_on(
-    apache: Server, homes: Homes, program: Program, template_set: str
-) -> None:
-    """The embedded one and the one with a daemon answer before and after what we publish."""
+def publish(homes: Homes, program: Program, template_set: str) -> None:
+    """Publish alice's app by this template set; `alice` is there from the first time on."""
     program.write_settings(f'[apache]\ntemplate_set = "{template_set}"\n')
+    if uid_of("alice") is None:
+        homes.create("alice", mode=0o711)
+        homes.bare("alice", source=WHO)
+    program.once()
+
+
+@pytest.mark.box
+def test_an_administrators_own_apps_go_on(apache: Server, homes: Homes, program: Program) -> None:
+    """The embedded one and the one with a daemon answer before and after what we publish."""
     own()
     apache.start()
-    homes.create("alice", mode=0o711)
-    homes.bare("alice", source=WHO)
     wanted = {"/embedded": f"{uid_of('www-data')} ", "/daemon": f"{uid_of('nobody')} own"}
 
     def look() -> None:
@@ -70,24 +74,22 @@ def test_an_administrators_own_apps_go_on(
                 assert (200, text) == (answer.status, answer.text), path
 
     look()
-    program.once()
-    look()
-    assert f"{uid_of('alice')} slp-alice" == apache.get("/django/alice/").text
+    for template_set in BOTH:
+        publish(homes, program, template_set)
+        look()
+        assert f"{uid_of('alice')} slp-alice" == apache.get("/django/alice/").text
 
 
-@BOTH
 @pytest.mark.parametrize("where", OTHERWISE)
 @pytest.mark.box
 def test_a_students_code_runs_as_the_student_whatever_the_site_says(
-    apache: Server, homes: Homes, program: Program, template_set: str, where: str
+    apache: Server, homes: Homes, program: Program, where: str
 ) -> None:
     """Embedded it would run as Apache, which reads every student's files."""
-    program.write_settings(f'[apache]\ntemplate_set = "{template_set}"\n')
     own(more=OTHERWISE[where])
     apache.start()
-    homes.create("alice", mode=0o711)
-    homes.bare("alice", source=WHO)
-    program.once()
-    for https in (False, True):
-        answer = apache.get("/django/alice/", https=https)
-        assert (200, f"{uid_of('alice')} slp-alice") == (answer.status, answer.text)
+    for template_set in BOTH:
+        publish(homes, program, template_set)
+        for https in (False, True):
+            answer = apache.get("/django/alice/", https=https)
+            assert (200, f"{uid_of('alice')} slp-alice") == (answer.status, answer.text)

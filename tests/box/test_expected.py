@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tests.lab.program import Program
 
 BOTH = pytest.mark.parametrize("template_set", ["stable", "classic"])
+"""One machine for each, on which all that is asked of both is asked."""
 
 APP = """\
 def application(environ, start_response):
@@ -45,11 +46,20 @@ def prepare(homes: Homes, program: Program, template_set: str) -> None:
 
 @BOTH
 @pytest.mark.box
-def test_authorization_and_chunked_requests_reach_it(
-    server: Server, homes: Homes, program: Program, template_set: str
+def test_what_it_may_expect_under_either_template_set(
+    apache: Server, homes: Homes, program: Program, template_set: str
 ) -> None:
-    """As they do without Apache: Basic, Bearer, and a body whose length nobody said before."""
+    """Headers and bodies reach it, its cookies can be taken back, its files are never run."""
+    let_files_run(apache)
+    apache.start()
     prepare(homes, program, template_set)
+    authorization_and_chunked_requests_reach_it(apache)
+    a_cookie_that_it_takes_back_without_a_path_is_gone()
+    a_static_file_is_never_run(apache, homes)
+
+
+def authorization_and_chunked_requests_reach_it(server: Server) -> None:
+    """As they do without Apache: Basic, Bearer, and a body whose length nobody said before."""
     for https in (False, True):
         for given in ("Basic eDp5", "Bearer abc"):
             headers = {"Authorization": given}
@@ -65,13 +75,8 @@ def test_authorization_and_chunked_requests_reach_it(
         assert (200, "/api nothing hello") == (answer.status, answer.text)
 
 
-@BOTH
-@pytest.mark.box
-def test_a_cookie_that_it_takes_back_without_a_path_is_gone(
-    server: Server, homes: Homes, program: Program, template_set: str
-) -> None:
+def a_cookie_that_it_takes_back_without_a_path_is_gone() -> None:
     """By a browser's own rules: the path of a cookie that names none has no slash at its end."""
-    prepare(homes, program, template_set)
     for scheme in ("http", "https"):
         jar = http.cookiejar.CookieJar()
         browser = urllib.request.build_opener(
@@ -88,6 +93,29 @@ def test_a_cookie_that_it_takes_back_without_a_path_is_gone(
         assert "/logout sessionid=1" == ask("/django/alice/logout")
         assert "/ nothing" == ask("/django/alice/")
         assert [] == list(jar)
+
+
+def let_files_run(apache: Server) -> None:
+    """Give the server and a site handlers by files' names, as an administrator may."""
+    apache.command("a2enmod", "-q", "lua")
+    (CONF / "conf-enabled/lua.conf").write_text(
+        '<FilesMatch "[.]lua$">\nSetHandler lua-script\n</FilesMatch>\nAddHandler lua-script .l2\n'
+    )
+    site = CONF / "sites-available/000-default.conf"
+    line = "\t<FilesMatch [.]l3$>\n\tSetHandler lua-script\n\t</FilesMatch>\n"
+    site.write_text(site.read_text().replace("</VirtualHost>", f"{line}</VirtualHost>"))
+
+
+def a_static_file_is_never_run(apache: Server, homes: Homes) -> None:
+    """By no handler of a file's name, of the server's or of the site's: it would run as Apache."""
+    for suffix in ("lua", "l2", "l3"):
+        homes.write("alice", f"mysite/static/x.{suffix}", LUA)
+        for https in (False, True):
+            answer = apache.get(f"/django/alice/static/x.{suffix}", https=https)
+            assert (200, LUA) == (answer.status, answer.text)
+        # The same file of the administrator's, to see that the handler is at work.
+        (CONF.parent.parent / f"var/www/html/x.{suffix}").write_text(LUA)
+        assert "RAN" == apache.get(f"/x.{suffix}").text
 
 
 @pytest.mark.box
@@ -134,28 +162,3 @@ def test_without_mod_rewrite_static_files_are_apaches_alone(
     assert "own {}\n" == apache.get("/django/alice/static/own.css").text
     assert 404 == apache.get("/django/alice/static/gone.css").status
     assert "/ nothing " == apache.get("/django/alice/").text
-
-
-@BOTH
-@pytest.mark.box
-def test_a_static_file_is_never_run(
-    apache: Server, homes: Homes, program: Program, template_set: str
-) -> None:
-    """By no handler of a file's name, of the server's or of the site's: it would run as Apache."""
-    apache.command("a2enmod", "-q", "lua")
-    (CONF / "conf-enabled/lua.conf").write_text(
-        '<FilesMatch "[.]lua$">\nSetHandler lua-script\n</FilesMatch>\nAddHandler lua-script .l2\n'
-    )
-    site = CONF / "sites-available/000-default.conf"
-    line = "\t<FilesMatch [.]l3$>\n\tSetHandler lua-script\n\t</FilesMatch>\n"
-    site.write_text(site.read_text().replace("</VirtualHost>", f"{line}</VirtualHost>"))
-    apache.start()
-    prepare(homes, program, template_set)
-    for suffix in ("lua", "l2", "l3"):
-        homes.write("alice", f"mysite/static/x.{suffix}", LUA)
-        for https in (False, True):
-            answer = apache.get(f"/django/alice/static/x.{suffix}", https=https)
-            assert (200, LUA) == (answer.status, answer.text)
-        # The same file of the administrator's, to see that the handler is at work.
-        (CONF.parent.parent / f"var/www/html/x.{suffix}").write_text(LUA)
-        assert "RAN" == apache.get(f"/x.{suffix}").text
