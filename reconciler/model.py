@@ -155,6 +155,36 @@ class Fault(Struct, frozen=True, gc=False):
 NO_WISHES = Wishes()
 
 
+class Kind(StrEnum):
+    """What a home without a script has in its place."""
+
+    DEEP = "deep"
+    """A script, one level deeper than is looked."""
+    DJANGO = "django"
+    WSGI = "flask"
+    """A module that binds an app, of Flask or its kind."""
+    FACTORY = "factory"
+    """A module whose function makes one."""
+    ASGI = "asgi"
+    """A module that binds an app of FastAPI or its kind."""
+
+
+class Instead(Struct, frozen=True, gc=False):
+    """A project without a script that can be served, and the script that it lacks."""
+
+    kind: Kind
+    path: str
+    """The file that shows it, relative to the home."""
+    module: str = ""
+    """What the script is to import; of Django, the settings."""
+    name: str = ""
+    """What it is to take from there."""
+    script: str = ""
+    """Where the script is to be, or is; "" where the project lies in the home itself."""
+    virtualenv: str | None = None
+    """Absolute: the one that would serve it, where it needs a package more."""
+
+
 class Standing(StrEnum):
     """What the account database says of a name."""
 
@@ -196,6 +226,8 @@ class Home(Struct, frozen=True, gc=False):
     unseen: int = 0
     """Directories that were not looked into, since the home has too many, and directories that were
     not read to their end: a script may be there that nobody has seen."""
+    instead: Instead | None = None
+    """What it has in the place of a script."""
     unwatched: int = 0
     """Directories more than are watched: a change in those is seen only by the next resync."""
     path: str | None = None

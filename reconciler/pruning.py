@@ -19,7 +19,10 @@ PARTS = frozenset({"bin", "include", "lib", "lib64", "share", "etc"})
 """What is the virtualenv's own in a directory that holds `pyvenv.cfg`. The rest of it is looked
 into: students make one, and their project inside it, with `manage.py` beside `pyvenv.cfg`."""
 
-_PRUNED = VIRTUALENVS | PROGRAMS_OWN | {"static", "media"}
+_APPS_OWN = frozenset({"migrations", "templates", "templatetags", "fixtures", "locale"})
+"""What Django gives a meaning inside of an app: at depth three, half of a project's directories."""
+
+_PRUNED = VIRTUALENVS | PROGRAMS_OWN | _APPS_OWN | {"static", "media"}
 
 
 def looked_into(name: str, *, in_virtualenv: bool) -> bool:

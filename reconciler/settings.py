@@ -50,7 +50,7 @@ class Homes(Table, frozen=True):
 
     root: Absolute = "/home/slp"
     scripts: Annotated[list[str], Meta(min_length=1, max_length=8)] = field(
-        default_factory=lambda: ["*/*/wsgi.py", "*/wsgi.py"]
+        default_factory=lambda: ["*/*/wsgi.py", "*/wsgi.py", "*/*/*/wsgi.py"]
     )
     min_uid: Annotated[int, Meta(ge=1)] = 1000
     watch_budget: Count = 256

@@ -71,6 +71,7 @@ SUITES = (
     ),
     Suite(("observe/django.py", "observe/links.py"), ("links", "projects")),
     Suite(("observe/virtualenvs.py",), ("virtualenvs",)),
+    Suite(("observe/hints.py",), ("hints",)),
     Suite(("observe/roots.py",), ("roots",)),
     Suite(("observe/interpreter.py",), ("interpreter",)),
     Suite(("observe/pipes.py",), ("pipes",)),

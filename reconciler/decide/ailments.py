@@ -22,7 +22,7 @@ import string
 import msgspec
 from msgspec import Struct
 
-from reconciler.decide.choice import base_of
+from reconciler.decide.judge import base_of
 from reconciler.decide.rules import printable, quoted
 from reconciler.model import App, Home, News, Rejection
 from reconciler.settings import Settings
@@ -140,6 +140,7 @@ def _texts(facts: Facts, settings: Settings) -> dict[str, str]:
         "settings": _shown(facts.settings, home),
         "static": _shown(facts.static, home),
         "script": _shown(facts.script, home),
+        "directory": _shown((facts.script or "").rpartition("/")[0], home),
         "relative": _shown(facts.script, home).removeprefix("~/"),
         "file": _file(facts.where),
         "package": facts.package,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from reconciler.decide.ailments import Facts, ailment
 from reconciler.decide.rules import quoted, reject
-from reconciler.model import Rejection, Script, Static, Virtualenv
+from reconciler.model import Instead, Kind, Rejection, Script, Static, Virtualenv
+from reconciler.settings import Settings
 
 
 def unreachable(link: Static, base: str, user: str) -> Rejection:
@@ -39,6 +41,33 @@ def unfit_virtualenv(venv: Virtualenv, script: Script, base: str, python: str) -
         fresh=quoted(fresh),
         packages=packages,
     )
+
+
+_CODES = {
+    Kind.DEEP: "too-deep",
+    Kind.DJANGO: "no-script:django",
+    Kind.WSGI: "no-script:flask",
+    Kind.FACTORY: "no-script:factory",
+    Kind.ASGI: "no-script:asgi",
+}
+
+
+def without_script(
+    instead: Instead, account: str, base: str, python: str, settings: Settings
+) -> Rejection:
+    """Return what a home without a script is told: the line, or the file, that serves it."""
+    facts = Facts(
+        account=account,
+        home=base,
+        project=f"{base}/{instead.path}".rpartition("/")[0],
+        python=python,
+        virtualenv=instead.virtualenv,
+        script=f"{base}/{instead.script}" if instead.script else None,
+        package=instead.module,
+        name=instead.name,
+        where=instead.path,
+    )
+    return ailment(_CODES[instead.kind] if instead.script else "no-script:home", facts, settings)
 
 
 def _shown(path: str, base: str) -> str:

@@ -22,8 +22,8 @@ from collections.abc import Iterator, Mapping
 from msgspec import Struct
 from msgspec.structs import replace
 
-from reconciler.decide.belongings import unfit_virtualenv, unreachable
-from reconciler.decide.judge import judge_script, judge_wishes
+from reconciler.decide.belongings import unfit_virtualenv, unreachable, without_script
+from reconciler.decide.judge import base_of, judge_script, judge_wishes
 from reconciler.decide.rules import reject
 from reconciler.model import NO_WISHES, Account, App, Home, News, Rejection, Run, Script
 from reconciler.settings import AccountSettings, Settings
@@ -85,6 +85,8 @@ def choose(
         fault = faults[path]
         if fault is not None and path != blamed:
             about_home.append(fault)
+    if home.instead is not None and not home.unseen:
+        about_home.append(without_script(home.instead, account.name, base, python, settings))
     if scripts and home.unwatched:
         about_home.append(_over_watch_budget(home.unwatched))
     if best is None:
@@ -95,11 +97,6 @@ def choose(
         app = _as_served(app, served, own)
     about_app = tuple(_app_warnings(best, base, settings, python))
     return Choice(app, best.path, named, None, tuple(about_home), about_app, faults)
-
-
-def base_of(home: Home, settings: Settings) -> str:
-    """Return the home's real path, which what is published names."""
-    return home.path or f"{settings.homes.root}/{home.name}"
 
 
 def _rank(script: Script, named: str | None, served: str | None) -> tuple[bool, bool, int, str]:

@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterator
 
 from reconciler.decide.rules import MISSING, reject
-from reconciler.model import Account, News, Node, Rejection, Script, Wishes
+from reconciler.model import Account, Home, News, Node, Rejection, Script, Wishes
+from reconciler.settings import Settings
 
 COMPONENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,254}")
 """What a directory or file may be called. An allow-list, since a configuration quotes it."""
@@ -19,6 +20,11 @@ MAX_SCRIPT = 64 * 1024
 MAX_WISHES = 8 * 1024
 
 _WHAT = {"directory": "a directory", "other": "a device, pipe or socket", "link": "a link"}
+
+
+def base_of(home: Home, settings: Settings) -> str:
+    """Return the home's real path, which what is published names."""
+    return home.path or f"{settings.homes.root}/{home.name}"
 
 
 def judge_script(script: Script, account: Account, *, content: bool = True) -> Rejection | None:

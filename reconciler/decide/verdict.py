@@ -25,8 +25,8 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from reconciler.decide.choice import base_of, choose
-from reconciler.decide.judge import judge_home, judge_wishes
+from reconciler.decide.choice import choose
+from reconciler.decide.judge import base_of, judge_home, judge_wishes
 from reconciler.decide.rules import GONE, OWN_WISH, quoted, reject
 from reconciler.model import Account, App, Home, News, Rejection, Standing, State, Verdict
 from reconciler.settings import Settings

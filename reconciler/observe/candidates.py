@@ -25,6 +25,10 @@ class Candidates:
     """Directories that may hold a script, as far as they were counted."""
     unseen: int
     """Those of them that were not looked into, and directories that were not read to their end."""
+    looked: list[str]
+    """Directories that were read, the shallowest first."""
+    deepest: list[str]
+    """Those that were not read, as no script of the patterns can be further down."""
 
 
 def find(home: Interior, patterns: Sequence[str]) -> Candidates:
@@ -39,6 +43,7 @@ def find(home: Interior, patterns: Sequence[str]) -> Candidates:
     deepest = max(wanted)
     directories = 0
     level = [""]
+    looked: list[str] = []
     for depth in range(deepest + 1):
         below: list[str] = []
         names = wanted.get(depth, [])
@@ -64,14 +69,16 @@ def find(home: Interior, patterns: Sequence[str]) -> Candidates:
                 home.all_read = False
                 if _is_the_students(home, path):
                     blamed.append(path)
-        level = below
+        if depth < deepest:
+            looked += level
+            level = below
     if not found:
         # What is behind a link, or in a directory that its own student may not read, is not known;
         # but where a home has nothing else, that is the likeliest reason why nothing is served.
         name = patterns[0].rpartition("/")[2]
         found = [f"{path}/{name}" for path in blamed[:_MAX_BLAMED]]
     unseen = max(0, directories - _MAX_DIRECTORIES) + len(home.cut)
-    return Candidates(found, directories, unseen)
+    return Candidates(found, directories, unseen, looked, level)
 
 
 def _is_the_students(home: Interior, path: str) -> bool:

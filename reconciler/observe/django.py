@@ -37,12 +37,17 @@ class SettingsFiles:
     """What to ask the helper; None where the text says no more than a new project's."""
 
 
+def module_named(text: bytes) -> str | None:
+    """Return the settings module that a text names, as `manage.py` and `wsgi.py` do."""
+    named = _MODULE.search(text)
+    return None if named is None else named[1].decode("ascii")
+
+
 def settings_of(home: Interior, project: str, package: str, script: bytes) -> SettingsFiles | None:
     """Return what a script's text calls its settings, where they are found."""
-    named = _MODULE.search(script)
-    if named is None:
+    module = module_named(script)
+    if module is None:
         return None
-    module = named[1].decode("ascii")
     roots = dict.fromkeys([project, package, package.rpartition("/")[0]])
     found = next(filter(None, (_file_of(home, root, module) for root in roots)), None)
     if found is None:

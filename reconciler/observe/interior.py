@@ -158,6 +158,10 @@ class Interior:
             self._found[path] = self._note(path, status)
         return self._found.get(path)
 
+    def is_listed(self, directory: str, name: str) -> bool:
+        """Whether a directory is known to hold a file of that name."""
+        return self._listed.get(directory, {}).get(name) == "file"
+
     def may_be_directory(self, directory: str, name: str) -> bool:
         """Whether there may be such a directory, as far as is known without asking for it."""
         return self._listed_as(directory, name) in {"directory", None}

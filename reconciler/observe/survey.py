@@ -9,12 +9,14 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from reconciler.model import Account, Node, Script, Source
-from reconciler.observe import candidates, descent, projects
+from reconciler.model import Account, Instead, Node, Script, Source
+from reconciler.observe import candidates, descent, hints, projects
+from reconciler.observe.candidates import Candidates
 from reconciler.observe.descent import Unreadable
 from reconciler.observe.interior import Interior
 from reconciler.observe.sighting import MAX_TEXTS, Sighting
 from reconciler.observe.source import SOURCE_LIMIT, Roots
+from reconciler.observe.virtualenvs import Virtualenvs
 from reconciler.settings import Settings
 
 WAITS = "it waits for its turn, as the home has many new scripts"
@@ -94,6 +96,7 @@ class Surveyor:
     ) -> None:
         """`known` has what was said of scripts before, `told` of settings: by their digests."""
         self._settings = settings
+        self._python = python
         self._projects = projects.Projects(python)
         self._known = known
         self._told = told
@@ -161,9 +164,15 @@ class Surveyor:
             scripts=scripts,
             wishes=wishes,
             unseen=found.unseen,
+            instead=None if scripts else self._instead(interior, base, found),
             unwatched=max(0, found.directories - homes.watch_budget),
         )
         sighting.interior = interior
+
+    def _instead(self, home: Interior, base: str, found: Candidates) -> Instead | None:
+        """Return what a home without a script has in its place."""
+        virtualenvs = Virtualenvs(home, base, self._python)
+        return hints.look(home, found, self._settings.homes.scripts, virtualenvs)
 
     def _script(
         self,

@@ -9,7 +9,12 @@ from functools import lru_cache
 
 from reconciler.pruning import PROGRAMS_OWN, PYVENV, VIRTUALENVS, looked_into
 
-_NAMES = ("manage.py", ".slp.toml", PYVENV, "static")
+_NAMES = (
+    "manage.py", ".slp.toml", PYVENV, "requirements.txt", "settings.py", "static", "staticfiles",
+    "media", "__init__.py", "app.py", "application.py", "asgi.py", "main.py",
+)  # fmt: skip
+"""What an app consists of besides, and what is there where a script is missing. Settings of other
+names, in a package of their own, are seen by the resync; the app itself follows them at once."""
 
 Tails = frozenset[tuple[str, ...]]
 """What of the patterns is still to be matched in a directory; empty: no script can be there."""

@@ -329,11 +329,11 @@ def test_a_link_of_roots_that_cannot_be_read_says_why(school: School, monkeypatc
 def test_what_is_served_below_another_root_is_not_in_this_home(school: School) -> None:
     """A path as long as the home's own is not taken for it."""
     home = school.student("alice")
-    school.script("alice", "a/b/c/wsgi.py")
+    school.script("alice", "a/b/c/d/wsgi.py")
     elsewhere = "/" + "z" * (len(str(home)) - 1)
-    assert () == seen(school.observer(), "alice", f"{elsewhere}/a/b/c/wsgi.py").scripts
-    told = only(seen(school.observer(), "alice", f"{home}/a/b/c/wsgi.py"))
-    assert "a/b/c/wsgi.py" == told.path
+    assert () == seen(school.observer(), "alice", f"{elsewhere}/a/b/c/d/wsgi.py").scripts
+    told = only(seen(school.observer(), "alice", f"{home}/a/b/c/d/wsgi.py"))
+    assert "a/b/c/d/wsgi.py" == told.path
     assert told.source
 
 
@@ -386,9 +386,9 @@ def test_a_script_that_a_setting_names_is_told_as_far_as_it_is_there(
 
 def test_a_script_that_cannot_be_asked_for_has_no_nodes(school: School) -> None:
     """And is not gone."""
-    (school.student("alice") / "mysite/mysite").mkdir(parents=True)
+    (school.student("alice") / "mysite/mysite/more").mkdir(parents=True)
     school.own("alice")
-    path = f"mysite/mysite/{'a' * 300}/wsgi.py"
+    path = f"mysite/mysite/more/{'a' * 300}/wsgi.py"
     told = only(seen(school.observer(f'[accounts.alice]\nscript = "{path}"'), "alice"))
     assert ((), "File name too long (ENAMETOOLONG)") == (told.nodes, told.trouble)
 

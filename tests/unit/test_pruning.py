@@ -28,7 +28,7 @@ def test_a_directory_of_any_other_name_is_looked_into(name: str) -> None:
     "name",
     [
         ".git", ".venv", "venv", "env", "virtualenv", "__pycache__", "node_modules",
-        "site-packages", "static", "media",
+        "site-packages", "static", "media", "migrations", "templates", "locale",
     ],
 )  # fmt: skip
 def test_what_programs_make_and_what_is_served_as_it_is_are_not(name: str) -> None:

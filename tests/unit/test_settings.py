@@ -17,7 +17,7 @@ SHIPPED = Path(__file__).parents[2] / "conf" / "reconciler.toml"
 DEFAULTS: dict[str, dict[str, Any]] = {
     "homes": {
         "root": "/home/slp",
-        "scripts": ["*/*/wsgi.py", "*/wsgi.py"],
+        "scripts": ["*/*/wsgi.py", "*/wsgi.py", "*/*/*/wsgi.py"],
         "min_uid": 1000,
         "watch_budget": 256,
         "account_pattern": "[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}",
