@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -55,12 +56,20 @@ def pairs(count: int, ready: Callable[[int], object], settings: str = "") -> Ite
         yield Pair(ours, theirs, daemon)
 
 
-def turn_by_turn(pair: Pair, sample: Callable[[int], float]) -> tuple[list[float], list[float]]:
-    """Return the samples of ours and of theirs, taken one after the other."""
+def turn_by_turn(
+    pair: Pair, sample: Callable[[int, float], float]
+) -> tuple[list[float], list[float]]:
+    """Return the samples of ours and of theirs, taken one after the other.
+
+    `sample` is given an account and how many seconds to wait, under one: the same for both of a
+    turn, and anywhere in the second in which Apache looks at its children.
+    """
+    chance = random.Random(7)
     taken: dict[bool, list[float]] = {True: [], False: []}
     for both in zip(pair.ours, pair.theirs, strict=True):
+        phase = chance.random()
         for index in both:
-            taken[index in pair.ours].append(sample(index))
+            taken[index in pair.ours].append(sample(index, phase))
     return taken[True], taken[False]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import time
 
 from tests.bench import load, school
@@ -13,16 +12,15 @@ from tests.bench.figures import Figure
 
 def run(samples: int) -> list[Figure]:
     """Measure turn by turn, an account of ours and one of the manual's own stanza."""
-    chance = random.Random(7)
     with pairs(samples, lambda index: school.project(index, packages=2)) as pair:
-        ours, theirs = turn_by_turn(pair, lambda index: _sample(pair, index, chance.random()))
+        ours, theirs = turn_by_turn(pair, lambda index, phase: _sample(pair, index, phase))
     return rows(f"change, {samples} samples", ours, "mod_wsgi's own, on touch", theirs)
 
 
 def _sample(pair: Pair, index: int, phase: float) -> float:
     load.until(pair.url(index), school.name(index).encode())
     draft = school.put(index, f"{school.name(index)} anew")
-    time.sleep(0.3 + phase)  # anywhere in the second in which Apache looks at its children
+    time.sleep(0.3 + phase)
     started = time.perf_counter()
     os.rename(draft, draft.parent / "mysite/wsgi.py")
     load.until(pair.url(index), f"{school.name(index)} anew".encode(), pause=0.002)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import random
 import time
 from collections.abc import Callable
 
@@ -22,12 +21,9 @@ _MOST = 60.0
 
 def run(samples: int) -> list[Figure]:
     """Measure turn by turn: the save, then its URL, asked all the time; and the status of ours."""
-    chance = random.Random(7)
     status: list[float] = []
     with pairs(samples, ready) as pair:
-        ours, theirs = turn_by_turn(
-            pair, lambda index: _sample(pair, index, chance.random(), status)
-        )
+        ours, theirs = turn_by_turn(pair, lambda index, phase: _sample(pair, index, phase, status))
     what = f"a load fails, {samples} samples"
     against = "Apache's bare 500, after a touch"
     return [

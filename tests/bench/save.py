@@ -6,7 +6,6 @@ Ours is followed by the app's own process, and needs no touch; mod_wsgi's own re
 from __future__ import annotations
 
 import os
-import random
 import time
 from pathlib import Path
 
@@ -19,9 +18,8 @@ _SCRIPT = "from mysite.views import application\n"
 
 def run(samples: int) -> list[Figure]:
     """Measure turn by turn, an account of ours and one of the manual's own stanza."""
-    chance = random.Random(7)
     with pairs(samples, ready) as pair:
-        ours, theirs = turn_by_turn(pair, lambda index: _sample(pair, index, chance.random()))
+        ours, theirs = turn_by_turn(pair, lambda index, phase: _sample(pair, index, phase))
     against = "mod_wsgi's own, with a touch of the script"
     return rows(f"views.py saved, {samples} samples", ours, against, theirs)
 
@@ -55,7 +53,7 @@ def save(pair: Pair, index: int, draft: Path) -> None:
 def _sample(pair: Pair, index: int, phase: float) -> float:
     load.until(pair.url(index), school.name(index).encode())
     draft = put(index, school.SCRIPT % f"{school.name(index)} anew")
-    time.sleep(0.5 + phase)  # it is followed; and anywhere in the second of Apache's looks
+    time.sleep(0.5 + phase)  # it is followed by then
     started = time.perf_counter()
     save(pair, index, draft)
     load.until(pair.url(index), f"{school.name(index)} anew".encode(), pause=0.002)
