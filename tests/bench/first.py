@@ -11,7 +11,7 @@ import signal
 import time
 from pathlib import Path
 
-from tests.bench import load, school
+from tests.bench import load, save, school
 from tests.bench.beside import Pair, pairs, rows, turn_by_turn
 from tests.bench.figures import Figure, quantile
 from tests.lab.apache import all_pids
@@ -25,7 +25,7 @@ _SETTLED = 0.5
 
 def run(samples: int, django: int = 0) -> list[Figure]:
     """Measure so many first requests of each kind, in turn; with `django`, of its projects."""
-    ready = _project if django else (lambda index: school.project(index, packages=2))
+    ready = _project if django else save.ready  # no virtualenv, of which the bare one knows nothing
     ours: list[float] = []
     theirs: list[float] = []
     weight: dict[bool, list[float]] = {True: [], False: []}
