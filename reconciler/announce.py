@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import Any
 
 from reconciler.passes import Look, Passes
 from reconciler.publish.outcome import Outcome
-from reconciler.report import events
+from reconciler.report import common, events
 from reconciler.report.events import Event
+from reconciler.report.status import Status
 
 
 class Teller:
@@ -17,6 +19,7 @@ class Teller:
         """`first`: say that the first pass is done, even if it did nothing."""
         self._log = log
         self._is_first = first
+        self._herald = common.Herald()
         self._lasting: dict[str, str | None] = {}
         """By event: what it said last."""
 
@@ -37,6 +40,8 @@ class Teller:
         withdrawn = {c.account for c in found.plan.changes if c.event == "app.withdrawn"}
         for event in events.of_reasons(u for u in found.updates if u.name not in withdrawn):
             self._emit(event)
+        for event in found.voiced:
+            self._emit(event)
         for account, why in sorted(found.failed.items()):
             self._log.error("app.failed", account=account, message=why)
         self._last("notes.failed", found.trouble)
@@ -48,6 +53,20 @@ class Teller:
         tell = self._log.info if news else self._log.debug
         tell("pass.done", took_ms=round(found.took_ms, 1), changes=len(done))
         self._is_first = False
+
+    def ears(self, trouble: str | None, muted: Set[str]) -> None:
+        """Log whose reports are not heard, and whose are not to be."""
+        self._last("reports.unheard", trouble)
+        names = ", ".join(sorted(muted)[:20])
+        why = f"not listened to until the next start, since their app sent descriptors: {names}"
+        self._last("reports.muted", why if muted else None)
+
+    def common(self, status: Status, now: float) -> float | None:
+        """Log the faults that many have in common; return when to ask again, if ever."""
+        found, again = self._herald.tell(common.faults(status.accounts), now)
+        for event in found:
+            self._emit(event)
+        return again
 
     def outcome(self, ended: Outcome | Exception) -> None:
         """Log how a publication of configuration ended; the same trouble once."""

@@ -18,12 +18,13 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from reconciler.decide.roster import Candidate, Census, Roster
-from reconciler.model import App, Health, Standing, State, Verdict, Visit
+from reconciler.model import App, Failure, Health, Standing, State, Verdict, Visit
 from reconciler.observe.sighting import Seen
 from reconciler.publish.configuration import Stanza
 from reconciler.publish.sets import Live
 from reconciler.publish.wording import Phrase
 from reconciler.report.status import AccountStatus
+from reconciler.report.voice import SILENT, Voice
 from reconciler.settings import Settings
 
 
@@ -56,6 +57,8 @@ class Case:
     """health: what a visitor found last; None: nobody came."""
     told: AccountStatus | None = None
     """report: its entry of the status, from which the log's news are told."""
+    voice: Voice = SILENT
+    """report: what the log has said of its app's health."""
 
     @property
     def app(self) -> App | None:
@@ -70,7 +73,13 @@ class Case:
     @property
     def recheck_at(self) -> float | None:
         """When to look again even if nothing happens."""
-        return None if self.verdict is None else self.verdict.recheck_at
+        judged = None if self.verdict is None else self.verdict.recheck_at
+        return min((at for at in (judged, self.voice.due) if at is not None), default=None)
+
+    @property
+    def failure(self) -> Failure | None:
+        """Why its app fails, if it does."""
+        return None if self.health is None else self.health.failure
 
     @property
     def is_listed(self) -> bool:
@@ -88,7 +97,8 @@ class Case:
         """Whether something is left to do, or may be told at another look."""
         if self.is_unnamed or self.trouble is not None or self.verdict is None:
             return self.verdict is not None or self.live is not None
-        lacks_page = self.is_listed and self.live is None and self.page is None
+        needs_page = self.live is None or self.failure is not None
+        lacks_page = self.is_listed and needs_page and self.page is None
         return lacks_page or self.verdict.is_unknown
 
     def shown(self, verdict: Verdict) -> Verdict:
@@ -121,6 +131,10 @@ class Cases:
     def names(self) -> Set[str]:
         """Everybody's name."""
         return self._rows.keys()
+
+    def get(self, name: str) -> Case | None:
+        """Return the case of that name, if there is one."""
+        return self._rows.get(name)
 
     def row(self, name: str) -> Case:
         """Return the case of that name, a new one where there was none."""

@@ -2,13 +2,15 @@
 
 One thread looks (steps 1 to 4 of a pass), so that publishing an app waits for nothing but its own
 file. A job beside it configures (5 to 10): a test, a reload and its verification take seconds.
-Whatever happens comes as a message in one inbox: kernel events, signals, the end of a job.
+Whatever happens comes as a message in one inbox: kernel events, what apps tell, signals, the end of
+a job.
 """
 
 from __future__ import annotations
 
 import os
 import queue
+import resource
 from functools import partial
 from signal import Signals
 from typing import Any
@@ -16,6 +18,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from reconciler import announce
+from reconciler.health.ears import RESERVE, Ears, Heard
 from reconciler.health.visitor import Visitor
 from reconciler.jobs import Ended, Job, Jobs
 from reconciler.model import Visit
@@ -27,6 +30,7 @@ from reconciler.publish import files
 from reconciler.publish.lock import LockTimeoutError
 from reconciler.publish.outcome import Ending, Outcome
 from reconciler.publish.render import TemplateError
+from reconciler.report.status import summary
 from reconciler.schedule import Schedule, Task
 from reconciler.settings import DEFAULT_FILE, Settings, load
 from reconciler.watch import Wake, Watch
@@ -37,7 +41,7 @@ by a first start, and is visited in the background."""
 _STOP_WITHIN = 5.0
 """Seconds that a stop waits for the step in hand of a configuration."""
 
-Inbox = queue.SimpleQueue["Wake | Ended | Signals"]
+Inbox = queue.SimpleQueue["Wake | Heard | Ended | Signals"]
 
 
 class Life:
@@ -80,15 +84,19 @@ class Life:
             wake=inbox.put,
             enter=Residents(outside.accounts(), outside.as_student).enter,
         )
+        descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.ears = Ears(settings.state.runtime, inbox.put, most=descriptors - RESERVE)
         try:
             self.watch.start()
+            self.ears.start()
         except BaseException:
             self.end()
             raise
 
     def end(self) -> None:
-        """End the watcher's threads and the helpers."""
+        """End the threads of who watches and who listens, and the helpers."""
         self.watch.stop()
+        self.ears.stop()
         self.passes.close()
 
 
@@ -149,8 +157,10 @@ class Daemon:
         except queue.Empty:
             return
 
-    def _take(self, message: Wake | Ended | Signals) -> None:
+    def _take(self, message: Wake | Heard | Ended | Signals) -> None:
         match message:
+            case Heard():
+                self._heard(message)
             case Ended():
                 self._jobs.take(message)
             case Wake():
@@ -175,6 +185,14 @@ class Daemon:
         others = wake.files - life.database - {life.sign}
         if others:
             self._reread_for = f"{', '.join(sorted(others))} changed"
+
+    def _heard(self, message: Heard) -> None:
+        life, told, now = self._life, message.take(), self._outside.clock.now()
+        news = life.passes.heard(told)
+        life.schedule.woken(news, now)
+        # The code is another, and nobody knows how that is until somebody asks.
+        life.schedule.changed({name for name in news if told[name].is_outdated}, now)
+        self._teller.ears(life.ears.trouble, life.ears.muted)
 
     def _reread(self) -> None:
         """Begin a new life with the settings as they are; whatever that raises, the old goes on."""
@@ -222,7 +240,9 @@ class Daemon:
 
     def _looked(self, found: Look, *, everyone: bool) -> None:
         life, now = self._life, self._outside.clock.now()
+        life.ears.attend(found.apps)
         self._teller.look(found, life.passes)
+        self._teller.ears(life.ears.trouble, life.ears.muted)
         life.schedule.looked(
             found.looked,
             everyone=everyone and found.trouble is None,
@@ -258,6 +278,7 @@ class Daemon:
         self._life.passes.get_ready()
         try:
             self._life.passes.tidy()
+            self._life.ears.tidy()
         except (OSError, LockTimeoutError) as error:
             self._log.warning("prune.failed", message=str(error))
         refused = self._life.watch.refused()
@@ -322,9 +343,12 @@ class Daemon:
         schedule, clock = self._life.schedule, self._outside.clock
         started = clock.now()
         try:
-            summary = self._life.passes.write_status()
+            status = self._life.passes.write_status()
             schedule.wrote(took=clock.now() - started, now=clock.now())
-            self._supervisor.tell(STATUS=summary)
+            again = self._teller.common(status, clock.now())
+            if again is not None:
+                schedule.told(again)
+            self._supervisor.tell(STATUS=summary(status))
         except (OSError, LockTimeoutError) as error:
             self._log.error("status.failed", message=str(error))
             schedule.write_failed(clock.now())

@@ -20,11 +20,14 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from reconciler.case import Case, Cases
+from reconciler.decide import ailments
 from reconciler.decide.plan import BRAKE_WINDOW, Change, Plan, calculate, counts
 from reconciler.decide.verdict import Context, judge
 from reconciler.decide.visits import CODES
+from reconciler.health import condition
+from reconciler.health.reports import Report
 from reconciler.health.visitor import Target
-from reconciler.model import NO_WISHES, Standing, Visit
+from reconciler.model import NO_WISHES, Health, Rejection, Standing, Visit
 from reconciler.observe import interpreter
 from reconciler.observe.observer import Observer
 from reconciler.observe.sighting import Seen, Subject
@@ -41,7 +44,8 @@ from reconciler.publish.protocol import Publisher
 from reconciler.publish.render import Templates
 from reconciler.publish.sets import Sets
 from reconciler.publish.wording import Phrase, Wording
-from reconciler.report import pages, status
+from reconciler.report import pages, status, voice
+from reconciler.report.events import Event
 from reconciler.settings import Settings
 from reconciler.visiting import Visits
 
@@ -55,6 +59,10 @@ class Look:
     """The configuration that ought to be current and is not; None where nothing is to be done."""
     updates: tuple[status.Update, ...] = ()
     """The entries of the status that are others than before."""
+    voiced: tuple[Event, ...] = ()
+    """What the log is to say of apps that fail, or work again."""
+    apps: Mapping[str, tuple[int, int] | None] = field(default_factory=dict)
+    """Of those looked at: the uid and gid of whose app may tell how it is; None: it has none."""
     looked: Set[str] = frozenset()
     """At whom it looked."""
     unsettled: Set[str] = frozenset()
@@ -117,7 +125,9 @@ class Passes:
         self._visits = Visits(settings, self._python.version, self.generations)
         self._cases = Cases(settings)
         for name, entry in status.read(self._notices.read_status()).accounts.items():
-            self._cases.row(name).told = entry
+            case = self._cases.row(name)
+            case.told, case.health = entry, status.remembered(entry)
+            case.voice = voice.remembered(entry)
 
     def get_ready(self) -> None:
         """Do beforehand what would make the next look slow."""
@@ -175,14 +185,17 @@ class Passes:
             failed = {case.name: case.trouble for case in todo if case.trouble is not None}
             now = self._clock.wall()
             updates = [self._tell(case, now) for case in todo]
+            events = [self._voice(update) for update in updates]
             self.held = plan.held_text
             return Look(
                 plan=plan,
                 wanted=wanted,
                 updates=tuple(update for update in updates if update.differs),
+                voiced=tuple(event for event in events if event is not None),
+                apps=self._apps(looked),
                 looked=looked,
                 unsettled=looked & self._cases.open,
-                rechecks={c.name: at for c in todo if (at := c.recheck_at) is not None},
+                rechecks=self._rechecks(looked),
                 failed=failed,
                 trouble=self._save() or unhosted,
                 waits_anew=self.waits != self._said,
@@ -206,7 +219,7 @@ class Passes:
         return None
 
     def _prepare(self) -> None:
-        self._notices.prepare(MARKER)
+        self._notices.prepare(MARKER, pages.general())
         self._sets.prepare()
         self.generations.prepare()
 
@@ -227,7 +240,10 @@ class Passes:
             names = {*names, *held}
             names |= {n for n in altered if n in cases.names or self._observer.has_home(n)}
         batch = [cases.row(name) for name in sorted(names)]
+        now = self._clock.now()
         for case in batch:
+            if case.voice.due is not None and case.voice.due <= now:
+                cases.open.add(case.name)
             live = self._sets.served(case.name, case.live)
             if live is not case.live:
                 case.live = live
@@ -354,21 +370,78 @@ class Passes:
     def _tell(self, case: Case, now: str) -> status.Update:
         """Bring the entry of the status up to date, and close the case if nothing is left to do."""
         before, verdict = case.told, self._cases.settled(case)
-        if case.live is not None and case.page is not None:
-            self._notices.remove(case.name)
-            case.page = None
+        case.health = self._health(case, now)
+        ailment = self._ailment(case)
         if verdict is not None:
             shown = self._visits.told(case, case.shown(verdict))
-            case.told = status.entry(shown, before, self.settings, now)
+            case.told = status.entry(shown, before, self.settings, now, case.health, ailment)
         elif case.live is None:
             case.told = None
             self._notices.remove(case.name)
             if case.seen is not None and case.seen.home.standing is Standing.ABSENT:
                 self._notes.forget(case.name)  # its home alone may be back tomorrow
             self._cases.drop(case)
+        if case.live is not None:
+            self._show_beside(case, ailment)
         if not case.is_unsettled:
             self._cases.open.discard(case.name)
         return status.Update(case.name, before, case.told)
+
+    def _show_beside(self, case: Case, ailment: Rejection | None) -> None:
+        """Write what a published app's URL says where the app fails; take it away where not."""
+        health = None if case.told is None else case.told.health
+        if ailment is not None and health is not None:
+            page = pages.failing(case.name, health, ailment, self.settings)
+            case.page = self._notices.show(case.name, page, case.page)
+        elif case.page is not None:
+            self._notices.remove(case.name)
+            case.page = None
+
+    def _voice(self, update: status.Update) -> Event | None:
+        """Return what the log is to say of the health of one app."""
+        case = self._cases.get(update.name)
+        if case is None:
+            return None
+        now = self._clock.now()
+        case.voice, event = voice.tell(case.voice, case.name, update.before, update.after, now)
+        return event
+
+    # ---- how apps are --------------------------------------------------------------------------
+
+    def heard(self, told: Mapping[str, Report]) -> set[str]:
+        """Take what apps told; return whom to look at, since their health is another for it."""
+        now, names = self._clock.wall(), set()
+        for name, report in told.items():
+            case = self._cases.get(name)
+            before = None if case is None else self._health(case, now)
+            if case is None or before is None:  # withdrawn meanwhile
+                continue
+            case.health = condition.after(before, report, now)
+            if condition.is_news(before, case.health):
+                self._cases.open.add(name)
+                names.add(name)
+        return names
+
+    def _health(self, case: Case, now: str) -> Health | None:
+        """Return what is known of the published app; of another set than before, nothing."""
+        live = case.live
+        return None if live is None else condition.of_set(case.health, live.name, live.app.uid, now)
+
+    def _ailment(self, case: Case) -> Rejection | None:
+        """Return in words why the published app fails, if it does."""
+        if case.failure is None or case.app is None or case.seen is None:
+            return None
+        home, python = case.seen.home, self._python.version
+        facts = ailments.facts_of(case.app, home, self.settings, python)
+        return ailments.of_failure(case.failure, facts, self.settings)
+
+    def _apps(self, looked: Set[str]) -> dict[str, tuple[int, int] | None]:
+        served = self._cases.served
+        return {n: (app.uid, app.gid) if (app := served.get(n)) else None for n in looked}
+
+    def _rechecks(self, looked: Set[str]) -> dict[str, float]:
+        cases = filter(None, map(self._cases.get, looked))
+        return {case.name: at for case in cases if (at := case.recheck_at) is not None}
 
     # ---- visits --------------------------------------------------------------------------------
 
@@ -472,15 +545,17 @@ class Passes:
         """
         with self._lock.hold():
             self._sets.prune_all()
-            self._notices.prune(self._cases.names - self._cases.served.keys())
+            self._notices.prune(
+                {c.name for c in self._cases if c.live is None or c.failure is not None}
+            )
 
     @property
     def waits(self) -> str | None:
         """What waits for somebody, or something: the `held` of the status."""
         return self.held or self.fault or self.blocked
 
-    def write_status(self) -> str:
-        """Write `status.json` and the overview; return them in one line.
+    def write_status(self) -> status.Status:
+        """Write `status.json` and the overview, and return what they say.
 
         Raises:
             OSError, LockTimeoutError: as for `look`.
@@ -493,4 +568,4 @@ class Passes:
             if self.settings.pages.dashboard:
                 self._notices.write_dashboard(pages.dashboard(whole))
         self._said = whole.held
-        return status.summary(whole)
+        return whole

@@ -21,10 +21,11 @@ import string
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.decide.judge import base_of
 from reconciler.decide.rules import printable, quoted
-from reconciler.model import App, Home, News, Rejection
+from reconciler.model import App, Failure, Home, News, Rejection
 from reconciler.settings import Settings
 
 
@@ -120,6 +121,18 @@ def ailment(code: str, facts: Facts, settings: Settings) -> Rejection:
     told = {key: text or (_UNNAMED if key in _NAMED else "") for key, text in shown.items()}
     message, advice = (text.format(**told) for text in (row.message, row.advice))
     return Rejection(known, message, News.CHOICE, advice, _command(row.command, facts, texts))
+
+
+def of_failure(failure: Failure, facts: Facts, settings: Settings) -> Rejection:
+    """Return why an app does not work, in words, by what is known of it (`facts_of`)."""
+    named = replace(
+        facts,
+        name=failure.name,
+        where=failure.where,
+        kind=failure.kind,
+        message=failure.message,
+    )
+    return ailment(failure.code, named, settings)
 
 
 def distribution(module: str) -> str | None:

@@ -46,6 +46,15 @@ def after(health: Health, report: Report, now: str) -> Health:
     return health
 
 
+def is_news(before: Health, after: Health) -> bool:
+    """Whether people are to be told: not of a process that ended, or failed once more."""
+    return (before.state, before.failure, before.changed) != (
+        after.state,
+        after.failure,
+        after.changed,
+    )
+
+
 def worked(health: Health, now: str) -> Health:
     """Return it with an answer that was good."""
     if health.state is Condition.WORKING:

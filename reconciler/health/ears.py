@@ -69,6 +69,7 @@ class Ears:
         self._by_descriptor: dict[int, _Ear] = {}
         self._told: dict[str, Report] = {}
         self._muted: set[str] = set()
+        self._troubles: dict[str, str] = {}
         self._resting: dict[int, float] = {}
         """By descriptor: when it is listened to again."""
         self._poll = select.epoll()
@@ -101,28 +102,31 @@ class Ears:
 
     # ---- who is listened to --------------------------------------------------------------------
 
-    def attend(self, accounts: Mapping[str, Ids | None]) -> str | None:
-        """Listen to these accounts as who they are now, and to those with None not any more.
+    @property
+    def trouble(self) -> str | None:
+        """Why somebody cannot be listened to: tried again when they are named again."""
+        if not self._troubles:
+            return None
+        account, why = min(self._troubles.items())
+        others = f" (and {len(self._troubles) - 1} more)" if len(self._troubles) > 1 else ""
+        return f"{account}{others} cannot tell how it is: {why}"
 
-        Return why somebody cannot be listened to, None where nothing is amiss: tried again when
-        they are named again.
-        """
-        trouble = None
+    def attend(self, accounts: Mapping[str, Ids | None]) -> None:
+        """Listen to these accounts as who they are now, and to those with None not any more."""
         for account, ids in accounts.items():
             ear = self._ears.get(account)
             if ear is not None and (ids is None or not self._is_in_place(ear, ids)):
                 self._let_go(account)
                 with self._lock:
                     self._told.pop(account, None)  # it may be another's, by the same name
-                ear = None
-            if ids is None:
                 self._unlink(account)
-            elif ear is None and account not in self._muted:
+                ear = None
+            self._troubles.pop(account, None)
+            if ear is None and ids is not None and account not in self._muted:
                 try:
                     self._open(account, ids)
                 except OSError as error:
-                    trouble = trouble or f"{account} cannot tell how it is: {error.strerror}"
-        return trouble
+                    self._troubles[account] = error.strerror or str(error)
 
     def tidy(self) -> None:
         """Remove the names of others, which an earlier process may have left."""
@@ -186,6 +190,7 @@ class Ears:
     def _mute(self, ear: _Ear) -> None:
         """Leave its socket open until this process ends: to close it would close what is in it."""
         self._muted.add(ear.account)
+        self._unlink(ear.account)
         ear.socket.detach()
 
     def _forget(self, ear: _Ear) -> None:

@@ -22,12 +22,13 @@ class Notices:
         self._state = state
         self._home = f"{state}/pages"
 
-    def prepare(self, marker: str) -> None:
-        """Make the directory and the marker; every pass may call it."""
+    def prepare(self, marker: str, general: bytes) -> None:
+        """Make the directory, the marker, and the page of whom none is about."""
         files.prepare(self._home)
-        path = f"{self._home}/.marker"
-        if files.read(path, limit=1024) != marker.encode():
-            files.write(path, marker.encode())
+        for name, text in ((".marker", marker.encode()), (".general.html", general)):
+            path = f"{self._home}/{name}"
+            if files.read(path, limit=len(text)) != text:
+                files.write(path, text)
 
     def there(self) -> frozenset[str]:
         """Return the accounts that have a page."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
+from msgspec.structs import replace
 
-from reconciler.model import Rejection, State, Verdict
+from reconciler.model import Condition, Failure, Health, Rejection, State, Verdict
 from reconciler.settings import Settings
 from reconciler.text import printable
 
@@ -26,6 +27,39 @@ class Other(msgspec.Struct):
     reason: Reason
 
 
+class Wellness(msgspec.Struct, frozen=True):
+    """How a served app is: `model.Health`, in words. The next process remembers it by this."""
+
+    state: str
+    since: str
+    code: str | None = None
+    message: str = ""
+    fix: str = ""
+    where: str | None = None
+    worked_until: str | None = None
+    changed: tuple[str, ...] = ()
+    exception: str = ""
+    """Its class, and below what it said, where that may be seen by everybody."""
+    said: str = ""
+    name: str = ""
+    set: str = ""
+    uid: int = -1
+
+    @property
+    def story(self) -> list[str]:
+        """What happened, where and since when, a sentence each, as far as is known."""
+        place = self.where or ""
+        if place and not place.startswith("/"):
+            place = f"~/{place}"
+        raised = f"{self.exception}: {self.said}" if self.said else self.exception
+        lines = [" in ".join(filter(None, (raised, place)))]
+        if self.worked_until is not None:
+            lines.append(f"worked until {self.worked_until}")
+        if self.changed:
+            lines.append(f"changed since: {', '.join(self.changed)}")
+        return [line for line in lines if line]
+
+
 class AccountStatus(msgspec.Struct):
     """One account."""
 
@@ -38,6 +72,13 @@ class AccountStatus(msgspec.Struct):
     warnings: list[Reason]
     others: list[Other]
     host: str | None = None
+    health: Wellness | None = None
+    """None where no app is served."""
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether it is served, and does not work."""
+        return self.health is not None and self.health.state == Condition.FAILING
 
 
 class Update(msgspec.Struct, frozen=True):
@@ -77,11 +118,16 @@ def read(data: bytes) -> Status:
 
 
 def entry(
-    verdict: Verdict, before: AccountStatus | None, settings: Settings, now: str
+    verdict: Verdict,
+    before: AccountStatus | None,
+    settings: Settings,
+    now: str,
+    health: Health | None = None,
+    ailment: Rejection | None = None,
 ) -> AccountStatus:
     """Return an account's entry; `since` is kept while state and script are the same.
 
-    `now` is the time as people read it.
+    `now` is the time as people read it; `ailment` says in words why its app fails, if it does.
     """
     app = verdict.app if verdict.state is State.SERVED else None
     script = app.script if app else None
@@ -100,6 +146,51 @@ def entry(
             for path, reason in verdict.others
         ],
         host=verdict.host,
+        health=None if health is None else _wellness(health, ailment),
+    )
+
+
+def remembered(entry: AccountStatus) -> Health | None:
+    """Return the health that an entry was made from."""
+    found = entry.health
+    if found is None or found.state not in set(Condition):
+        return None
+    failure = None
+    if entry.is_failing:
+        name, where = found.name, found.where or ""
+        failure = Failure(found.code or "raises", found.exception, name, where, found.said)
+    return Health(
+        Condition(found.state),
+        found.since,
+        found.set,
+        found.uid,
+        failure,
+        found.worked_until,
+        found.changed,
+    )
+
+
+def _wellness(health: Health, ailment: Rejection | None) -> Wellness:
+    failure, works = health.failure, health.state is Condition.WORKING
+    shown = Wellness(
+        state=health.state.value,
+        since=health.since,
+        worked_until=None if works else health.worked_until,
+        changed=health.changed,
+        set=health.set,
+        uid=health.uid,
+    )
+    if failure is None or ailment is None:
+        return shown
+    return replace(
+        shown,
+        code=failure.code,
+        message=ailment.message,
+        fix=ailment.fix,
+        where=failure.where or None,
+        exception=failure.kind,
+        said=failure.message,
+        name=failure.name,
     )
 
 
@@ -130,10 +221,12 @@ def encode(status: Status) -> bytes:
 
 
 def summary(status: Status) -> str:
-    """Return it in one line: "412 apps, 9 rejected, generation 57"."""
+    """Return it in one line: "412 apps, 3 failing, 9 rejected, generation 57"."""
     found = counts(status.accounts.values())
-    generation = status.generation or "none"
-    return f"{found['served']} apps, {found['rejected']} rejected, generation {generation}"
+    parts = [f"{found['served']} apps", f"{found['rejected']} rejected"]
+    if failing := sum(account.is_failing for account in status.accounts.values()):
+        parts.insert(1, f"{failing} failing")
+    return f"{', '.join(parts)}, generation {status.generation or 'none'}"
 
 
 def counts(accounts: Iterable[AccountStatus]) -> dict[str, int]:

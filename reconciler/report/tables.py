@@ -6,9 +6,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from reconciler.report.status import AccountStatus, Reason, Status, counts
+from reconciler.report import common
+from reconciler.report.status import AccountStatus, Reason, Status, Wellness, counts
 
-_COLOURS = {"served": "green", "rejected": "red", "empty": "bright_black"}
+_COLOURS = {"served": "green", "failing": "red", "rejected": "red", "empty": "bright_black"}
 
 
 def overview(status: Status) -> None:
@@ -23,10 +24,13 @@ def overview(status: Status) -> None:
     found = counts(status.accounts.values())
     generation = status.generation or "none"
     console.print(
-        f"{found['served']} served, {found['rejected']} rejected, {found['empty']} empty; "
+        f"{found['served']} served{_failing(status)}, {found['rejected']} rejected, "
+        f"{found['empty']} empty; "
         f"generation {generation}; {status.time}",
         style="bright_black",
     )
+    for fault in common.faults(status.accounts):
+        console.print(Text(fault.text), style="red")
     if status.held is not None:
         console.print(Text(status.held), style="red")
 
@@ -40,6 +44,8 @@ def one(name: str, account: AccountStatus) -> None:
         if value is not None:
             console.print(Text(f"  {label:<8} {value}"))
     console.print(Text(f"  since    {account.since}"))
+    if account.health is not None:
+        _health(console, account.health)
     if account.reason is not None:
         _reason(console, account.reason)
     for warning in account.warnings:
@@ -49,11 +55,28 @@ def one(name: str, account: AccountStatus) -> None:
         _reason(console, other.reason)
 
 
+def _failing(status: Status) -> str:
+    count = sum(account.is_failing for account in status.accounts.values())
+    return f" ({count} failing)" if count else ""
+
+
 def _state(account: AccountStatus) -> Text:
-    return Text(account.state, style=_COLOURS.get(account.state, ""))
+    shown = Text(account.state, style=_COLOURS.get(account.state, ""))
+    return shown.append(", failing", style="red") if account.is_failing else shown
+
+
+def _health(console: Console, health: Wellness) -> None:
+    """Print how the app is: since when, and if it fails, where, why and what mends it."""
+    console.print(Text(f"  {health.state:<8} since {health.since}"))
+    for line in health.story:
+        console.print(Text(f"      {line}"))
+    if health.code is not None:
+        _reason(console, Reason(health.code, health.message, health.fix))
 
 
 def _why(account: AccountStatus) -> str:
+    if account.health is not None and account.health.code is not None:
+        return f"{account.health.code}: {account.health.message}"
     if account.reason is not None:
         return f"{account.reason.code}: {account.reason.message}"
     return "; ".join(f"{w.code}: {w.message}" for w in account.warnings)

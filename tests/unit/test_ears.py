@@ -38,8 +38,9 @@ class Room:
         self.ears = Ears(str(runtime), self.inbox.put, most=most)
 
     def attend(self, *accounts: str) -> str | None:
-        """Listen to these."""
-        return self.ears.attend(dict.fromkeys(accounts, OURS))
+        """Listen to these, and return why somebody cannot be."""
+        self.ears.attend(dict.fromkeys(accounts, OURS))
+        return self.ears.trouble
 
     def heard(self, within: float = 5.0) -> dict[str, Report]:
         """Return what the next message has."""
@@ -178,8 +179,10 @@ def test_what_cannot_be_listened_to_is_told(runtime: Path) -> None:
     few = Room(runtime, most=1)
     assert "descriptors for 1" in str(few.attend("alice", "bob"))
     assert {"alice"} == set(os.listdir(few.told))
-    few.ears.attend({"alice": None})
-    assert few.attend("bob") is None
+    few.attend("bob", "carol", "dave")
+    assert "bob (and 2 more) cannot tell how it is" in str(few.ears.trouble)
+    few.ears.attend({"alice": None, "bob": None, "dave": None})
+    assert few.attend("carol") is None
     few.ears.stop()
 
 

@@ -8,10 +8,11 @@ import os
 import pwd
 import shutil
 import signal
+import socket
 import tempfile
 import threading
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -232,6 +233,21 @@ class Machine(School):
         reason = self.entry(name)["reason"]
         return None if reason is None else reason["code"]  # type: ignore[no-any-return]
 
+    def health(self, name: str) -> dict[str, Any]:
+        """Return how the status says that an account's app is."""
+        return self.entry(name)["health"]  # type: ignore[no-any-return]
+
+    def tell(self, name: str, event: str, /, **keys: Any) -> bool:
+        """Tell how an account's app is, as its process does; return whether there was room."""
+        report = json.dumps({"event": event, **keys}).encode()
+        with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as own:
+            own.setblocking(False)
+            try:
+                own.sendto(report, str(self.runtime / "told" / name))
+            except BlockingIOError:
+                return False
+            return True
+
     def page(self, name: str) -> str | None:
         """Return the account's page, as it lies on the disk."""
         try:
@@ -242,7 +258,7 @@ class Machine(School):
     def picture(self) -> dict[str, Any]:
         """Return all that visitors and Apache see, to compare with another machine's, or time."""
         status = {
-            name: {key: value for key, value in entry.items() if key != "since"}
+            name: {key: value for key, value in entry.items() if key not in {"since", "health"}}
             for name, entry in self.status["accounts"].items()
         }
         pages = sorted(n for n in os.listdir(self.state / "pages") if not n.startswith("."))
