@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from .process import Process
 
 
-class Misfit(Exception):  # noqa: N818  it is what it is called to people
-    """The app is not what WSGI asks for: `code` is the failure's."""
+class Misfit(TypeError):  # noqa: N818  that is what it is to people
+    """The app is not what WSGI asks for: `code` is the failure's, `what` is there instead."""
 
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
+    def __init__(self, code: str, text: str, what: str) -> None:
+        super().__init__(f"{text}: {what}")
+        self.code, self.what = code, what
 
 
 def what(value: "Any") -> str:
@@ -101,7 +101,7 @@ class _Answer:
             return body
         self._body = body
         if isinstance(body, str) or not hasattr(body, "__iter__"):
-            raise Misfit("returns-nothing", what(body))
+            raise Misfit("returns-nothing", "the app returned no body", what(body))
         self._chunks = iter(body)
         return self
 
@@ -142,9 +142,9 @@ class _Answer:
 
     def _check(self, chunk: "Any") -> None:
         if not isinstance(chunk, bytes):
-            raise Misfit("returns-nothing", "a body of " + what(chunk))
+            raise Misfit("returns-nothing", "a body is made of bytes, and not of", what(chunk))
         if not self._status:
-            raise Misfit("returns-nothing", "no status: start_response was not called")
+            raise Misfit("returns-nothing", "start_response was not called", "no status")
 
     def _sent(self, error: BaseException) -> bytes:
         """Begin the answer anew, with the page; mod_wsgi raises where it is too late for that."""

@@ -8,6 +8,8 @@ import os
 import re
 import traceback
 
+from .answers import Misfit
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType
@@ -58,7 +60,7 @@ def of(error: BaseException, home: str) -> Fault:
         code, name = _code(cause, _text(cause))
     if name.startswith(home + os.sep):
         name = os.path.relpath(name, home)
-    kind = message if type(error).__name__ == "Misfit" else type(error).__name__
+    kind = error.what if isinstance(error, Misfit) else type(error).__name__
     return Fault(code, kind, message, name, where)
 
 
@@ -73,6 +75,8 @@ def hanging(frame: "Optional[FrameType]", home: str, seconds: float) -> Fault:
 
 def trace(error: BaseException) -> str:
     """Return what Python says of it, from where the student's own code begins."""
+    if isinstance(error, Misfit):
+        return f"TypeError: {error}\n"
     frames = error.__traceback__
     while frames is not None and _is_ours(frames.tb_frame.f_code.co_filename):
         frames = frames.tb_next
@@ -93,8 +97,8 @@ def _is_ours(file: str) -> bool:
 def _code(error: BaseException, message: str) -> "tuple[str, str]":
     """Return the code, and what it is about."""
     kinds = {kind.__name__ for kind in type(error).__mro__}
-    if "Misfit" in kinds:
-        return str(getattr(error, "code", "raises")), ""
+    if isinstance(error, Misfit):
+        return error.code, ""
     if "ImportError" in kinds:
         return _of_import(error, message)
     if kinds & {"ImproperlyConfigured", "UndefinedValueError"}:  # Django's, python-decouple's

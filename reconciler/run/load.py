@@ -36,7 +36,7 @@ def start(app: "dict[str, Any]", namespace: "dict[str, Any]") -> None:
         exec(code, namespace)  # noqa: S102  as its student
         application = namespace.get("application")
         if not callable(application):
-            raise Misfit("not-callable", what(application))
+            raise Misfit("not-callable", "application cannot be called", what(application))
     except BaseException as error:
         answer = Failure(process, process.failed(error))
     else:
