@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from .process import Process
 
 
+_NO_STATUS = ("returns-nothing", "start_response was not called", "no status")
+
+
 class Misfit(TypeError):  # noqa: N818  that is what it is to people
     """The app is not what WSGI asks for: `code` is the failure's, `what` is there instead."""
 
@@ -101,7 +104,7 @@ class _Answer:
             return body
         self._body = body
         if isinstance(body, str) or not hasattr(body, "__iter__"):
-            raise Misfit("returns-nothing", "the app returned no body", what(body))
+            raise Misfit("returns-nothing", "the app returned no body of bytes", what(body))
         self._chunks = iter(body)
         return self
 
@@ -113,7 +116,9 @@ class _Answer:
             chunk = next(self._chunks)
             self._check(chunk)
         except StopIteration:
-            raise
+            if self._status:
+                raise
+            return self._sent(Misfit(*_NO_STATUS))
         except BaseException as error:
             self._chunks = iter(())
             if self._begun:  # half of it is sent: mod_wsgi cuts it off
@@ -144,7 +149,7 @@ class _Answer:
         if not isinstance(chunk, bytes):
             raise Misfit("returns-nothing", "a body is made of bytes, and not of", what(chunk))
         if not self._status:
-            raise Misfit("returns-nothing", "start_response was not called", "no status")
+            raise Misfit(*_NO_STATUS)
 
     def _sent(self, error: BaseException) -> bytes:
         """Begin the answer anew, with the page; mod_wsgi raises where it is too late for that."""

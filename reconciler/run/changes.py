@@ -3,8 +3,13 @@
 import os
 import time
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 _MOST = 2000  # entries that are looked at
 _TOLD = 10
+_TEMPLATES = (".html", ".htm", ".djhtml", ".txt", ".xml", ".md", ".jinja", ".jinja2", ".j2")
 _SKIPPED = {"node_modules", "static", "staticfiles", "media"}
 
 
@@ -14,8 +19,19 @@ def is_code(name: str) -> bool:
 
 
 def is_template(name: str) -> bool:
-    """Whether it can be a template: no editor's own file."""
-    return not name.startswith(".") and not name.endswith(("~", ".swp", ".tmp"))
+    """Whether it can be a template: no upload and no database, where those lie beside them."""
+    return not name.startswith(".") and name.endswith(_TEMPLATES)
+
+
+def folders(top: str) -> "Iterator[tuple[str, list[str]]]":
+    """Yield the directories from `top` down that can hold code or templates, and their files."""
+    for folder, inner, names in os.walk(top):
+        if "pyvenv.cfg" in names:  # a virtualenv, whatever its name
+            inner.clear()
+            continue
+        inner[:] = [name for name in inner if not name.startswith((".", "__"))]
+        inner[:] = [name for name in inner if name not in _SKIPPED]
+        yield folder, names
 
 
 def since(moment: float, project: str, home: str) -> "list[str]":
@@ -23,21 +39,16 @@ def since(moment: float, project: str, home: str) -> "list[str]":
 
     Relative to the home. Nothing where it never worked.
     """
-    found, left = [], _MOST
-    for folder, folders, files in os.walk(project) if moment else ():
-        if "pyvenv.cfg" in files:  # a virtualenv, whatever its name
-            folders.clear()
-            continue
-        folders[:] = [f for f in folders if not f.startswith((".", "__")) and f not in _SKIPPED]
-        left -= len(files)
+    found: list[tuple[float, str]] = []
+    left, now = _MOST, files_clock()
+    for folder, names in folders(project) if moment else ():
+        left -= len(names)
         if left < 0:
             break
-        for name in files:
-            if is_code(name) or name.endswith(".html"):
-                path = os.path.join(folder, name)
-                changed = modified(path)
-                if changed > moment:
-                    found.append((changed, os.path.relpath(path, home)))
+        paths = (os.path.join(folder, name) for name in names if is_code(name) or is_template(name))
+        times = ((modified(path), path) for path in paths)
+        # Not of the future, where what was unpacked from another time zone lies for hours.
+        found += [(at, os.path.relpath(path, home)) for at, path in times if moment < at <= now]
     return [path for _, path in sorted(found, reverse=True)[:_TOLD]]
 
 

@@ -47,10 +47,11 @@ def follow(process: "Process") -> None:
     if watches is not None:
         poll.register(watches.fd, select.POLLIN)
     changed: set[str] = set()
+    has_worked = False
     while not changed:
         _look_at_answers(process)
-        if process.answered:
-            process.log.worked(process.began)
+        if process.answered and not has_worked:
+            has_worked = bool(process.log.worked(process.began))
         if watches is not None:
             changed |= watches.renew()
         if not changed:
@@ -62,7 +63,7 @@ def follow(process: "Process") -> None:
     _wait_for_quiet(watches, changed)
     for path in changed:
         _forget_compiled(path)
-    process.end("changed", sorted(os.path.relpath(path, process.home) for path in changed))
+    process.end(sorted(os.path.relpath(path, process.home) for path in changed))
 
 
 class _Watches:
@@ -90,13 +91,15 @@ class _Watches:
         if self._collected.startswith(process.home + os.sep):
             self._watch(self._collected, _CODE)
         for folder in _of_templates(process, sorted(set(self._known) - known)):
+            if len(self._known) >= _WATCHES:
+                break
             self._watch(folder, _TEMPLATES)
         if process.app["site_packages"]:
             self._watch(process.app["site_packages"], _PACKAGES)
         changed: set[str] = set()
         for folder in set(self._known) - known:
             if self._known[folder] != _PACKAGES:
-                changed |= self._changed_before(folder)
+                changed |= self._changed_before(folder, now)
         self._since = now
         return changed
 
@@ -108,29 +111,29 @@ class _Watches:
             self._known[folder] = kind
             self._folders[number] = folder
 
-    def _changed_before(self, folder: str) -> "set[str]":
-        """Return what may have been saved after it was loaded, before it was watched."""
+    def _changed_before(self, folder: str, now: float) -> "set[str]":
+        """Return what may have been saved after it was loaded, before it was watched.
+
+        Not what is of the future, as all is that was unpacked from another time zone: with that,
+        each load would be followed by another one.
+        """
         try:
             paths = [os.path.join(folder, name) for name in os.listdir(folder)]
         except OSError:
             return set()
-        return {
-            p for p in paths if self._counts(folder, p, 0) and changes.modified(p) >= self._since
-        }
+        counting = (path for path in paths if self._counts(folder, path, 0))
+        return {path for path in counting if self._since <= changes.modified(path) <= now}
 
     def _counts(self, folder: str, path: str, mask: int) -> bool:
         name, kind = os.path.basename(path), self._known[folder]
         if path == self._process.app["script"]:
-            return (
-                False  # the daemon hears of it, and makes a new set: twice would be once too much
-            )
+            return False  # the daemon hears of it, and makes a new set: one restart, not two
         if kind == _PACKAGES:
             return name.endswith((".dist-info", ".egg-link", ".pth", ".py"))
-        if kind == _TEMPLATES:
-            return changes.is_template(name)
-        if mask & _IS_DIRECTORY:  # Django looks once which apps have them
-            return name in ("templates", "templatetags") or path == self._collected
-        return changes.is_code(name)
+        if mask & _IS_DIRECTORY:  # Django looks once which apps have templates
+            known = path in self._known or path == self._collected
+            return known or name in ("templates", "templatetags")
+        return changes.is_template(name) if kind == _TEMPLATES else changes.is_code(name)
 
     def changed(self) -> "set[str]":
         """Return the paths that events tell of, and count."""
@@ -181,8 +184,7 @@ def _of_templates(process: "Process", folders: "list[str]") -> "Iterator[str]":
         pass
     for top in todo:
         if top.startswith(process.home + os.sep):
-            for folder, inner, _ in os.walk(top):
-                inner[:] = [name for name in inner if not name.startswith(".")]
+            for folder, _ in changes.folders(top):
                 yield folder
 
 

@@ -53,7 +53,7 @@ class Process:
         self._turn, self._first = _thread.allocate_lock(), _thread.allocate_lock()
         self._turn.acquire()
         self._first.acquire()
-        self._ill = False
+        self._ill, self._last_raised = False, 0.0
         self._raised: dict[tuple[str, str], tuple[float, int]] = {}
         self._last_answer = time.monotonic()
 
@@ -92,7 +92,7 @@ class Process:
 
     def went_well(self) -> None:
         """An answer was good."""
-        if self._ill:
+        if self._ill and time.monotonic() - self._last_raised >= _FOLDED:
             self._ill = False
             self._tell("loaded")
         if not self.answered:
@@ -115,12 +115,11 @@ class Process:
             except OSError:  # full: it will look
                 pass
 
-    def end(self, why: str, changed: "list[str]") -> None:
-        """End, so that the next request loads anew; what is being answered is finished."""
-        if why == "changed":
-            some = ", ".join(changed[:5]) + (" ..." if len(changed) > 5 else "")
-            self.log.say(f"changed: {some}; the next request loads it")
-        self._ends(why, changed)
+    def end(self, changed: "list[str]") -> None:
+        """End, so that the next request loads what has changed; what is answered is finished."""
+        some = ", ".join(changed[:5]) + (" ..." if len(changed) > 5 else "")
+        self.log.say(f"changed: {some}; the next request loads it")
+        self._ends("changed", changed)
         # mod_wsgi takes no new request then, waits for those under way, and makes a new process.
         os.kill(self.pid, _INTERRUPT)
 
@@ -172,6 +171,7 @@ class Process:
     def _raised_once(self, fault: "Fault", trace: str) -> None:
         """Write and tell it, unless the same was written a moment ago: then it is counted."""
         now, key = time.monotonic(), (fault.kind, fault.where)
+        self._last_raised = now
         since, more = self._raised.get(key, (-_FOLDED, 0))
         if now - since < _FOLDED:
             self._raised[key] = (since, more + 1)

@@ -68,6 +68,7 @@ def main():
 
     signal.signal(signal.SIGINT, stop)
     print("ready", flush=True)
+    os.dup2(2, 1)
     while True:
         connection, _ = listener.accept()
         thread = threading.Thread(target=serve, args=(connection,), daemon=True)

@@ -19,7 +19,10 @@ HOST = Path(__file__).with_name("host.py")
 
 
 def pythons() -> list[str]:
-    """Return an interpreter of every version from 3.9 on that this machine has."""
+    """Return ours, and the oldest and newest from 3.9 on that this machine has; or all of them.
+
+    All, with SLP_EVERY_PYTHON set: that takes a minute and a half for five.
+    """
     found = {f"{sys.version_info[0]}.{sys.version_info[1]}": sys.executable}
     for path in sorted(Path.home().glob(".pyenv/versions/3.*/bin/python3.*")):
         version = path.name.removeprefix("python")
@@ -28,7 +31,11 @@ def pythons() -> list[str]:
     for minor in range(9, 20):
         if path_of := shutil.which(f"python3.{minor}"):
             found.setdefault(f"3.{minor}", path_of)
-    return [p for v, p in sorted(found.items()) if int(v.split(".")[1]) >= 9]
+    versions = sorted(found, key=lambda version: int(version.split(".")[1]))
+    all_of_them = [found[version] for version in versions if int(version.split(".")[1]) >= 9]
+    if os.environ.get("SLP_EVERY_PYTHON"):
+        return all_of_them
+    return list(dict.fromkeys([sys.executable, all_of_them[0], all_of_them[-1]]))
 
 
 class Student:
@@ -112,8 +119,11 @@ class Host:
             client.settimeout(within)
             client.connect(self._place)
             client.sendall(json.dumps(environ).encode() + b"\n")
-            with client.makefile("rb") as stream:
-                line = stream.readline()
+            try:
+                with client.makefile("rb") as stream:
+                    line = stream.readline()
+            except ConnectionResetError:
+                line = b""
         return json.loads(line) if line else {}
 
     def ended(self, within: float = 10.0) -> int:
