@@ -227,13 +227,13 @@ def application(environ, start_response):
     start_response("500 Sorry", [])
     return [b"theirs"]
 """)  # fmt: skip
-    host = student.start()
+    host = mine.start()
     for path in ("/", "/debug"):
         answer = host.ask(PATH_INFO=path)
         assert ("500 Sorry", "theirs") == (answer["status"], answer["body"])
-        assert "ZeroDivisionError" == student.told("raised")["kind"]
+        assert "ZeroDivisionError" == mine.told("raised")["kind"]
         time.sleep(1.1)
-    assert 2 == student.log.count("Traceback")
+    assert 2 == mine.log.count("Traceback")
 
 
 def test_a_log_is_bounded_and_ones_own(mine: Student) -> None:
@@ -246,10 +246,10 @@ def application(environ, start_response):
     start_response("200 OK", [])
     return [b"fine"]
 """)  # fmt: skip
-    folder = student.home / ".slp"
-    log, other = folder / "app.log", student.home / "other"
+    folder = mine.home / ".slp"
+    log, other = folder / "app.log", mine.home / "other"
     other.write_text("as it was\n")
-    host = student.start(log_bytes=8192)
+    host = mine.start(log_bytes=8192)
     assert "fine" == host.ask(TIMES="1000")["body"]
     assert {"app.log", "app.log.1"} <= {path.name for path in folder.iterdir()}
     assert sum(path.stat().st_size for path in folder.glob("app.log*")) < 3 * 8192
@@ -262,13 +262,13 @@ def application(environ, start_response):
         shutil.rmtree(folder)
         folder.mkdir()
         trick()
-        host = student.start()
+        host = mine.start()
         assert "fine" == host.ask(TIMES="10")["body"]
     host.process.kill()
     host.process.wait()
     shutil.rmtree(folder)
-    folder.symlink_to(student.home)
-    assert "fine" == student.start().ask(TIMES="1")["body"]
+    folder.symlink_to(mine.home)
+    assert "fine" == mine.start().ask(TIMES="1")["body"]
     assert "as it was\n" == other.read_text()
 
 
@@ -284,7 +284,7 @@ def application(environ, start_response):
     start_response("200 OK", [])
     return [b"fine"]
 """)  # fmt: skip
-    host = student.start()
+    host = mine.start()
     host.ask()
     host.ask()
     host.process.send_signal(2)
