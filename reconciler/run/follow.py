@@ -12,7 +12,6 @@ import select
 import struct
 import sys
 import time
-from importlib.util import cache_from_source
 
 from . import changes
 
@@ -229,6 +228,8 @@ def _forget_compiled(path: str) -> None:
     It compares seconds and sizes: of two saves within a second, the first stays.
     """
     if path.endswith(".py"):
+        from importlib.util import cache_from_source  # 150 KB, for a process that ends
+
         try:
             os.unlink(cache_from_source(path))
         except (OSError, NotImplementedError):

@@ -9,7 +9,6 @@ import os
 import sys
 import time
 
-from .changes import files_clock
 from .log import Log, capture
 
 TYPE_CHECKING = False
@@ -24,6 +23,7 @@ were answered within 0.36 s; a process that ended at once was loaded 4 times in 
 _SETTLED = 1.0  # seconds that what follows leaves the processor to a first request
 _FOLDED = 1.0  # seconds in which an error that is raised again is counted, and not written
 _LOADING, _LOADED, _FAILED = range(3)
+_FILES_CLOCK = 5  # CLOCK_REALTIME_COARSE: files' own times are of it, up to 4 ms behind
 _INTERRUPT = 2  # SIGINT: to import `signal` brings `enum` and `collections`
 
 
@@ -32,7 +32,7 @@ class Process:
 
     def __init__(self, app: "dict[str, Any]") -> None:
         self.app, self.run, self.pid = app, app["run"], os.getpid()
-        self.began = files_clock()
+        self.began = time.clock_gettime(_FILES_CLOCK)
         self._clock = time.monotonic()
         self.home = os.path.realpath(os.environ.get("HOME") or os.path.dirname(app["project"]))
         self.log = Log(self.home, self.run["log_bytes"])
@@ -97,13 +97,16 @@ class Process:
             self._tell("loaded")
         if not self.answered:
             self.answered = True
-            if self._first.locked():
-                self._first.release()
             self.nudge()
 
     def ended_request(self) -> None:
         """Look for modules that it has imported: they are followed as well."""
         self._last_answer = time.monotonic()
+        if self._first.locked():
+            try:
+                self._first.release()
+            except RuntimeError:  # another one was first
+                pass
         if len(sys.modules) != self.modules:
             self.nudge()
 
@@ -133,8 +136,10 @@ class Process:
             time.sleep(_KEPT)
             os.kill(self.pid, _INTERRUPT)
             return
-        self._tell("loaded", took=round(self.took, 3))
-        self._first.acquire(timeout=_SETTLED)
+        if self._first.acquire(timeout=_SETTLED):
+            self._first.release()
+        if not self._ill:  # its first answer was better news, or worse
+            self._tell("loaded", took=round(self.took, 3))
         self.log.say(f"loaded in {self.took:.2f} s")
         from . import follow
 

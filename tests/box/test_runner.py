@@ -187,7 +187,7 @@ def test_an_app_that_nobody_asks_gives_its_memory_back(
     apache: Server, homes: Homes, program: Program
 ) -> None:
     """And what has loaded nothing has nothing to give: its process goes on."""
-    program.write_settings("[apps]\nidle = 2\n")
+    program.write_settings("[apps]\nidle = 2\n[probe]\nenabled = false\n")
     for account in ("alice", "bob"):
         homes.create(account)
         homes.django_project(account, page="welcome", settings=SETTINGS)
