@@ -18,6 +18,7 @@ import sys
 import tempfile
 from collections.abc import Container
 from functools import cache
+from importlib.util import cache_from_source
 from pathlib import Path
 from types import CodeType
 
@@ -46,14 +47,17 @@ def _compiled() -> dict[str, bytes]:
     with tempfile.TemporaryDirectory() as directory:
         for name, source in _sources().items():
             if name.endswith(".py"):
-                path = Path(directory, name)
+                path, made = Path(directory, name), Path(directory, f"{name}c")
                 path.write_bytes(source)
-                unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
-                made = py_compile.compile(
-                    str(path), dfile=name, doraise=True, invalidation_mode=unchecked
+                py_compile.compile(
+                    str(path),
+                    cfile=str(made),
+                    dfile=name,
+                    doraise=True,
+                    optimize=2,  # without docstrings, which each app's process would have in memory
+                    invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
                 )
-                assert made is not None
-                found[f"__pycache__/{os.path.basename(made)}"] = Path(made).read_bytes()
+                found[cache_from_source(name, optimization="")] = made.read_bytes()
     return found
 
 
