@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -21,6 +23,8 @@ from reconciler.report import logs, tables
 from reconciler.report import status as statuses
 from reconciler.settings import DEFAULT_FILE, Settings, SettingsError, load
 
+_DESCRIPTORS = 16384
+"""As in the unit. Not as many as may be: some programs try each of a billion."""
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -84,6 +88,7 @@ def cli(
             sys.exit(_preview(settings, log, outside))
         if once:
             sys.exit(single.run(settings, log, outside, reload=not no_reload, force=force))
+        _raise_descriptors()
         daemon = Daemon(config, settings, log, outside)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda number, _: daemon.signal(number))
@@ -91,6 +96,15 @@ def cli(
     except OSError as error:
         log.error("pass.failed", message=f"{error.strerror}: {error.filename}")
         sys.exit(Exit.UNEXPECTED)
+
+
+def _raise_descriptors() -> None:
+    """Let the daemon have a descriptor for each app that tells how it is: a shell allows 1,024."""
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if most == resource.RLIM_INFINITY else min(most, _DESCRIPTORS)
+    if wanted > now != resource.RLIM_INFINITY:
+        with contextlib.suppress(OSError):  # under the unit, which sets a limit of its own
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def _preview(settings: Settings, log: Any, outside: Outside) -> Exit:

@@ -403,7 +403,7 @@ class Passes:
         if case is None:
             return None
         now = self._clock.now()
-        case.voice, event = voice.tell(case.voice, case.name, update.before, update.after, now)
+        case.voice, event = voice.tell(case.voice, case.name, update.after, now)
         return event
 
     # ---- how apps are --------------------------------------------------------------------------

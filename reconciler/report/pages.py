@@ -37,6 +37,7 @@ def account(verdict: Verdict, settings: Settings) -> bytes:
         url=verdict.url,
         home=f"{settings.homes.root}/{verdict.name}",
         explain=settings.pages.explain,
+        follows=settings.apps.follow and settings.apache.template_set != "classic",
         reason=verdict.reason,
         warnings=verdict.warnings,
         others=[

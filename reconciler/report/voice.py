@@ -29,6 +29,8 @@ class Voice(Struct, frozen=True, gc=False):
 
     said: Reason | None = None
     """Why it fails, as was said last; None: that it works, or nothing."""
+    known: Reason | None = None
+    """Why it fails, as was known last, said or not."""
     lines: float = LINES
     """How many it may have, as of `at` (seconds of a clock)."""
     at: float = -inf
@@ -44,28 +46,28 @@ SILENT = Voice()
 def remembered(entry: AccountStatus | None) -> Voice:
     """Return what an earlier process has said, by the status that it left."""
     health = None if entry is None else entry.health
-    return SILENT if health is None else Voice(said=_reason(health))
+    return SILENT if health is None else Voice(_reason(health), _reason(health))
 
 
 def tell(
-    voice: Voice, name: str, before: AccountStatus | None, after: AccountStatus | None, now: float
+    voice: Voice, name: str, entry: AccountStatus | None, now: float
 ) -> tuple[Voice, Event | None]:
-    """Return what is to be said now, if anything, and what will have been said then."""
-    if after is None or after.health is None:
+    """Return what will have been said then, and what is to be said now, if anything."""
+    if entry is None or entry.health is None:
         return SILENT, None
-    health = after.health
+    health = entry.health
     if health.state == Condition.UNKNOWN:
         return voice, None
     reason = _reason(health)
-    is_change = before is None or before.health is None or _reason(before.health) != reason
+    is_change = reason != voice.known
     lines = min(LINES, voice.lines + (now - voice.at) / EVERY)
     if reason == voice.said:
-        return Voice(reason, lines, now, voice.folded + is_change), None
+        return Voice(reason, reason, lines, now, voice.folded + is_change), None
     if lines < 1:
         due = now + (1 - lines) * EVERY
-        return Voice(voice.said, lines, now, voice.folded + is_change, due), None
+        return Voice(voice.said, reason, lines, now, voice.folded + is_change, due), None
     folded = voice.folded if is_change else voice.folded - 1  # this one was to be said later
-    return Voice(reason, lines - 1, now), _event(name, after.url, health, folded)
+    return Voice(reason, reason, lines - 1, now), _event(name, entry.url, health, folded)
 
 
 def _reason(health: Wellness) -> Reason | None:

@@ -148,9 +148,12 @@ def deafened(pid: int) -> Iterator[None]:
     tasks = Path(f"/proc/{pid}/task")
 
     def polls() -> list[Path]:
-        return [task for task in tasks.iterdir() if "poll" in (task / "wchan").read_text()]
+        # Not who listens to apps, and waits in an epoll.
+        tells = ((task, (task / "wchan").read_text()) for task in tasks.iterdir())
+        return [task for task, where in tells if where.startswith("poll_schedule")]
 
-    (reader,) = wait_for(polls, 10, "the reader to wait for events")
+    wait_for(lambda: len(polls()) == 1, 10, "the reader alone to wait: no app is being visited")
+    (reader,) = polls()
     # Its tracer has to let it go on at each system call; and does not.
     tracer = subprocess.Popen(["strace", "-qq", "-o", "/dev/null", "-p", reader.name])
     try:

@@ -123,10 +123,10 @@ def test_an_account_made_anew_has_a_socket_of_its_own(room: Room) -> None:
 
 
 def test_a_name_that_somebody_took_away_is_made_again(room: Room) -> None:
-    """As a tidy-up of `/run` does: the next look puts it back."""
+    """As a tidy-up of `/run` does: the next full look puts it back."""
     room.attend("alice")
     (room.told / "alice").unlink()
-    room.attend("alice")
+    room.ears.tidy()
     room.say("alice", LOADED)
     assert {"alice": Report(Event.LOADED)} == room.heard()
 
