@@ -32,7 +32,7 @@ _NAMES = (
     "asgi.py", "__init__.py",
 )  # fmt: skip
 """Files that may make an app; the last one not in the home itself, which is no package."""
-_WSGI, _ASGI = rb"Flask|Bottle|Dash", rb"FastAPI|Starlette|Quart|Litestar|Sanic"
+_WSGI, _ASGI = rb"Flask|Bottle|Dash|(?:create|make)_app", rb"FastAPI|Starlette|Quart|Litestar|Sanic"
 _APP = re.compile(
     rb"^([A-Za-z_]\w{0,63})[ \t]*(?::[^=\n]{1,80})?=[ \t]*(?:\w{1,63}\.)?(?:(%b)|(?:%b))\("
     % (_WSGI, _ASGI),

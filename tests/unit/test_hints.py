@@ -70,6 +70,8 @@ def paste(school: School, command: str) -> None:
     ("tree", "script", "project", "says"),
     [
         ({"shop/app.py": FLASK}, "shop/wsgi.py", "shop", "from app import app as application"),
+        ({"shop/app.py": "from flaskr import create_app\n\napp = create_app()\n"}, "shop/wsgi.py",
+         "shop", "from app import app as application"),
         ({"shop/main.py": FACTORY}, "shop/wsgi.py", "shop", "application = create_app()"),
         ({"shop/src/app.py": FLASK}, "shop/src/web/wsgi.py", "shop/src", "from app import app as"),
         ({"tutorial/flaskr/__init__.py": FACTORY}, "tutorial/wsgi.py", "tutorial",

@@ -1,0 +1,293 @@
+"""Mistakes of Python: what a load of any project ends with."""
+
+from __future__ import annotations
+
+from tests.box.mistakes.projects import DJANGO
+from tests.box.mistakes.projects import WSGI as BARE
+from tests.box.mistakes.shape import Mistake
+
+SITE_PACKAGES = "mysite/.venv/lib/python3.*/site-packages"
+VENV = "/usr/bin/python3 -m venv --without-pip --system-site-packages mysite/.venv"
+
+PYTHON = (
+    Mistake(
+        name="parenthesis",
+        what="A parenthesis is missing in `wsgi.py`.",
+        source="feldroy/django-crash-course, issue 96: Section 17.7 - invalid syntax",
+        project=DJANGO,
+        broken={"mysite/wsgi.py": ('"mysite.settings")', '"mysite.settings"  # here')},
+        code="syntax-error",
+        where="mysite/mysite/wsgi.py",
+        line=5,
+        words=("never closed",),
+    ),
+    Mistake(
+        name="colon",
+        what="A colon is missing in `views.py`, which the script imports by way of `urls.py`.",
+        source="its-django/mysite, issue 14: SyntaxError at /here/",
+        project=DJANGO,
+        broken={"blog/views.py": ("def home(request):", "def home(request)  # here")},
+        code="syntax-error",
+        where="mysite/blog/views.py",
+        log=("SyntaxError",),
+    ),
+    Mistake(
+        name="tabs",
+        what="Tabs and blanks are mixed in one block.",
+        source="Tivix/django-rest-auth, pull request 81: Fix TabError: inconsistent use of tabs",
+        project=BARE,
+        broken={"words.py": "if True:\n    A = 1\n\tWORDS = 'It works.'  # here\n"},
+        code="syntax-error",
+        where="mysite/words.py",
+        words=("tabs",),
+        log=("TabError",),
+    ),
+    Mistake(
+        name="conflict",
+        what="A merge was committed with git's conflict markers in it.",
+        source="ag1le/morse.py, issue 3: Merge conflicts not resolved before merging with master",
+        project=DJANGO,
+        broken={
+            "mysite/settings.py": (
+                "DEBUG = False\n",
+                "<<<<<<< HEAD\nDEBUG = True\n=======\nDEBUG = False\n>>>>>>> 8640399\n",
+            )
+        },
+        code="syntax-error",
+        where="mysite/mysite/settings.py",
+        line=6,
+    ),
+    Mistake(
+        name="python-two",
+        what="`print` of Python 2, from an old tutorial.",
+        source="tangowithcode/tango_with_django_19, issue 33: Creating register() View",
+        project=BARE,
+        broken={"words.py": "WORDS = 'It works.'\nprint 'loaded'  # here\n"},
+        code="syntax-error",
+        where="mysite/words.py",
+    ),
+    Mistake(
+        name="latin-one",
+        what="A file with an accent was saved in Windows' encoding.",
+        source="ParthJadhav/Tkinter-Designer, issue 206: Non-UTF-8 code starting with '\\xc7'",
+        project=BARE,
+        broken={"words.py": b"WORDS = 'caf\xe9'\n"},
+        code="encoding",
+        where="mysite/words.py",
+        line=1,
+    ),
+    Mistake(
+        name="csv-latin",
+        what="A CSV from a spreadsheet is read as UTF-8, and is not.",
+        source="GrahamDumpleton/mod_wsgi, issue 230: Exception occurred processing WSGI script",
+        project=BARE,
+        broken={
+            "towns.csv": b"Z\xfcrich;8000\n",
+            "words.py": "WORDS = open('towns.csv').read() and 'It works.'  # here\n",
+        },
+        code="encoding",
+        where="mysite/words.py",
+        log=("UnicodeDecodeError",),
+    ),
+    Mistake(
+        name="no-import",
+        what="`os` is used, and its import was deleted.",
+        source="navinreddy20/Python-, pull request 12: Added due to the Error: os not defined",
+        project=DJANGO,
+        broken={
+            "mysite/settings.py": (
+                "import os\nfrom pathlib import Path\n\nBASE_DIR = Path(__file__).resolve()",
+                "from pathlib import Path\n\nHOME = os.getcwd()  # here\n"
+                "BASE_DIR = Path(__file__).resolve()",
+            )
+        },
+        code="name-error",
+        where="mysite/mysite/settings.py",
+        words=("os",),
+        log=("NameError",),
+    ),
+    Mistake(
+        name="not-installed",
+        what="A package of another name on PyPI is imported and not installed: rest_framework.",
+        source="justdjango/django-ecommerce, issue 69: No module named 'decouple'",
+        project=DJANGO,
+        broken={
+            "blog/views.py": ("from django.http", "import rest_framework  # here\nfrom django.http")
+        },
+        spoil=VENV,
+        mend=f"echo >$(echo {SITE_PACKAGES})/rest_framework.py",
+        code="missing-module",
+        where="mysite/blog/views.py",
+        words=("rest_framework", "~/mysite/.venv/bin/pip install djangorestframework"),
+    ),
+    Mistake(
+        name="requirements",
+        what="The project came by `git clone`, and nobody ran `pip install -r requirements.txt`.",
+        source="edtechhub/zotero-cli, issue 1: No module named 'dotenv'",
+        project=DJANGO,
+        broken={
+            "requirements.txt": "django\npython-dotenv==1.0.0\n",
+            "mysite/settings.py": (
+                "import os\n",
+                "import os\nfrom dotenv import load_dotenv  # here\n",
+            ),
+        },
+        spoil=VENV,
+        mend=f"echo 'def load_dotenv(): pass' >$(echo {SITE_PACKAGES})/dotenv.py",
+        code="missing-module",
+        where="mysite/mysite/settings.py",
+        words=("dotenv", "~/mysite/.venv/bin/pip install -r ~/mysite/requirements.txt"),
+    ),
+    Mistake(
+        name="letter-case",
+        what="A module is imported with another case than its file has: Windows did not mind.",
+        source="evansd/whitenoise, issue 168: fails on Heroku when different letter cases are used",
+        project=DJANGO,
+        broken={
+            "mysite/urls.py": "from blog import Views  # here\n",
+        },
+        code="import-name",
+        where="mysite/mysite/urls.py",
+        words=("Views",),
+        log=("ImportError",),
+    ),
+    Mistake(
+        name="shadows",
+        what="A file is named like a module of Python's, which others import: `random.py`.",
+        source="numpy/numpy, issue 16198: Cannot create a file called random.py",
+        project=BARE,
+        broken={
+            "random.py": "print('my dice')\n",
+            "words.py": "from random import choice  # here\n\nWORDS = choice(['It works.'])\n",
+        },
+        code="import-name",
+        where="mysite/words.py",
+        words=("choice",),
+    ),
+    Mistake(
+        name="no-such-attribute",
+        what="A function of a module is spelled wrong.",
+        source="DjangoGirls/tutorial, pull request 443: no attribute 'post_list'",
+        project=DJANGO,
+        broken={"mysite/urls.py": ('views.home, name="home"),', "views.hom),  # here")},
+        code="attribute",
+        where="mysite/mysite/urls.py",
+        words=("hom",),
+        log=("AttributeError",),
+    ),
+    Mistake(
+        name="no-such-file",
+        what="A file that git ignores was not uploaded: `.env`.",
+        source="GrahamDumpleton/mod_wsgi, issue 381: FileNotFoundError with WSGI/Apache",
+        project=BARE,
+        broken={"words.py": "WORDS = open('.env').read()  # here\n"},
+        mend="printf 'It works.' >mysite/.env",
+        code="missing-file",
+        where="mysite/words.py",
+        words=(".env",),
+        log=("FileNotFoundError",),
+    ),
+    Mistake(
+        name="own-disk",
+        what="A path of the student's own machine is in the code.",
+        source="GrahamDumpleton/mod_wsgi, issue 609: fails to configure a file logger",
+        project=BARE,
+        broken={"words.py": "WORDS = open('C:/Users/me/mysite/words.txt').read()  # here\n"},
+        code="missing-file",
+        where="mysite/words.py",
+        words=("words.txt",),
+    ),
+    Mistake(
+        name="no-variable",
+        what="A variable of the environment is set on the student's machine alone.",
+        source="rohanyeole.com: Before You Deploy Your AI-Built Django App, a Production Checklist",
+        project=DJANGO,
+        broken={
+            "mysite/settings.py": ('"of a test"', 'os.environ["DJANGO_SECRET_KEY"]  # here'),
+        },
+        code="settings",
+        where="mysite/mysite/settings.py",
+        words=("DJANGO_SECRET_KEY",),
+        log=("KeyError",),
+    ),
+    Mistake(
+        name="quits",
+        what="`quit()` was left in after debugging.",
+        source="skyportal/gwemopt, issue 40: Modules should not call sys.exit()",
+        project=BARE,
+        broken={"words.py": "import sys\n\nWORDS = 'It works.'\nsys.exit(WORDS)  # here\n"},
+        code="exits",
+        where="mysite/words.py",
+    ),
+    Mistake(
+        name="asks",
+        what="`input()` in a module: nobody sits at a server's keyboard.",
+        source="openNAMU/openNAMU, issue 1888: EOFError: EOF when reading a line",
+        project=BARE,
+        broken={"words.py": "WORDS = input('Which words? ')  # here\n"},
+        code="raises",
+        where="mysite/words.py",
+        words=("EOFError",),
+    ),
+    Mistake(
+        name="endless",
+        what="A loop in a module never ends.",
+        source="Kozea/pygal, issue 294: infinite loop during import under mod_wsgi",
+        project=BARE,
+        broken={
+            "words.py": "count = 1\nwhile count:  # here\n    count += 1\nWORDS = 'It works.'\n"
+        },
+        code="hangs",
+        where="mysite/words.py",
+        at="status",
+        within=15.0,
+    ),
+    Mistake(
+        name="waits",
+        what="A script that sleeps and repeats, as for a cron job, is imported.",
+        source="GrahamDumpleton/mod_wsgi, issue 128: import theano server timeout",
+        project=DJANGO,
+        broken={
+            "blog/views.py": (
+                "from django.http",
+                "import time\n\nwhile True:\n    time.sleep(60)  # here\nfrom django.http",
+            )
+        },
+        code="hangs",
+        where="mysite/blog/views.py",
+        at="status",
+        within=15.0,
+    ),
+    Mistake(
+        name="memory",
+        what="More is loaded into memory than an app may have.",
+        source="Azure/azure-cli, issue 19945: MemoryError for a Flask Python project",
+        project=BARE,
+        broken={"words.py": "WORDS = 'x' * 10**10  # here\n"},
+        code="memory",
+        where="mysite/words.py",
+    ),
+    Mistake(
+        name="recursion",
+        what="A function calls itself without an end.",
+        source="tfroehlich82/koalixcrm, issue 57: Create Quote fails on too many recursions",
+        project=BARE,
+        broken={"words.py": "def words():\n    return words()  # here\n\nWORDS = words()\n"},
+        code="raises",
+        where="mysite/words.py",
+        words=("RecursionError",),
+    ),
+    Mistake(
+        name="circle",
+        what="Two modules import each other.",
+        source="juriansluiman/groceri.es, issue 29: partially initialized module 'models'",
+        project=BARE,
+        broken={
+            "words.py": "from phrases import PHRASE\n\nWORDS = PHRASE\n",
+            "phrases.py": "from words import WORDS  # here\n\nPHRASE = WORDS\n",
+        },
+        code="import-name",
+        where="mysite/phrases.py",
+        words=("WORDS",),
+    ),
+)
