@@ -188,10 +188,9 @@ class Daemon:
 
     def _heard(self, message: Heard) -> None:
         life, told, now = self._life, message.take(), self._outside.clock.now()
-        news = life.passes.heard(told)
-        life.schedule.woken(news, now)
+        life.schedule.woken(life.passes.heard(told), now)
         # The code is another, and nobody knows how that is until somebody asks.
-        life.schedule.changed({name for name in news if told[name].is_outdated}, now)
+        life.schedule.changed({name for name, report in told.items() if report.is_outdated}, now)
         self._teller.ears(life.ears.trouble, life.ears.muted)
 
     def _reread(self) -> None:

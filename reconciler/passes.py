@@ -406,6 +406,35 @@ class Passes:
         case.voice, event = voice.tell(case.voice, case.name, update.after, now)
         return event
 
+    # ---- visits --------------------------------------------------------------------------------
+
+    def target(self, name: str) -> tuple[str, Target] | None:
+        """Return an account's set, and how a visitor asks for it; None while nobody can."""
+        case = self._cases.row(name) if name in self._cases.names else None
+        if case is None or case.live is None or self.unverified:
+            return None
+        target = self._visits.target(case, self._cases.roster.hosts.get(name))
+        return None if target is None else (case.live.name, target)
+
+    def visited(self, name: str, visit: Visit) -> bool:
+        """Note what a visitor found, for the next look to tell; return whether all is well."""
+        if name not in self._cases.served:
+            return True
+        self._cases.open.add(name)
+        return self._visits.note(self._cases.row(name), visit, self._clock.wall())
+
+    @property
+    def unvisited(self) -> set[str]:
+        """Who is served, and of whose set no visitor has told."""
+        rows = map(self._cases.row, self._cases.served)
+        return {c.name for c in rows if c.live and (c.visit is None or c.visit.set != c.live.name)}
+
+    @property
+    def complained(self) -> set[str]:
+        """Those of them of whom a visitor before told something that may be mended by now."""
+        rows = map(self._cases.row, self.unvisited)
+        return {c.name for c in rows if c.told and any(w.code in CODES for w in c.told.warnings)}
+
     # ---- how apps are --------------------------------------------------------------------------
 
     def heard(self, told: Mapping[str, Report]) -> set[str]:
@@ -442,37 +471,6 @@ class Passes:
     def _rechecks(self, looked: Set[str]) -> dict[str, float]:
         cases = filter(None, map(self._cases.get, looked))
         return {case.name: at for case in cases if (at := case.recheck_at) is not None}
-
-    # ---- visits --------------------------------------------------------------------------------
-
-    def target(self, name: str) -> tuple[str, Target] | None:
-        """Return an account's set, and how a visitor asks for it; None while nobody can."""
-        case = self._cases.row(name) if name in self._cases.names else None
-        target = None if case is None or self.unverified else self._visits.target(case)
-        return (
-            None
-            if case is None or case.live is None or target is None
-            else (case.live.name, target)
-        )
-
-    def visited(self, name: str, visit: Visit) -> bool:
-        """Note what a visitor found, for the next look to tell; return whether all is well."""
-        if name not in self._cases.served:
-            return True
-        self._cases.open.add(name)
-        return self._visits.note(self._cases.row(name), visit, self._clock.wall())
-
-    @property
-    def unvisited(self) -> set[str]:
-        """Who is served, and of whose set no visitor has told."""
-        rows = map(self._cases.row, self._cases.served)
-        return {c.name for c in rows if c.live and (c.visit is None or c.visit.set != c.live.name)}
-
-    @property
-    def complained(self) -> set[str]:
-        """Those of them of whom a visitor before told something that may be mended by now."""
-        rows = map(self._cases.row, self.unvisited)
-        return {c.name for c in rows if c.told and any(w.code in CODES for w in c.told.warnings)}
 
     # ---- the configuration, and steps 5 to 10 --------------------------------------------------
 

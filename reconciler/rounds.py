@@ -5,9 +5,11 @@ way, and `per_minute` begin in a minute. Whoever changed something comes first. 
 whom nothing is known yet, there is a tenth of that: while they are visited one after the other,
 those before them are idle and give their memory back.
 
-What answers slowly holds a place for long, and may do so on purpose: it rests twice as long as it
-took, and only one of the two places is for such apps. What does not work is visited again by
-itself, later each time: the student may be mending it, in files that nobody watches.
+Whoever changes their app in a loop, or says that it changed, is visited three times a minute, so
+that a few of them cannot have all there is. What answers slowly holds a place for long, and may do
+so on purpose: it rests twice as long as it took, and only one of the two places is for such apps.
+What does not work is visited again by itself, later each time: the student may be mending it, in
+files that nobody watches.
 """
 
 from __future__ import annotations
@@ -24,6 +26,9 @@ SLOW = 2.0
 """Seconds after which an answer is slow."""
 REST_LEAST, REST_SHARE = 2.0, 2.0
 """How long the same app is left alone: so many seconds, and so many times what its visit took."""
+BURST, RECOVERS, REST_MOST = 5, 20.0, 60.0
+"""So many visits in quick succession have no longer rest; then it is twice as long each time, up to
+the most. One of them is forgotten every `RECOVERS` seconds."""
 AGAIN, AGAIN_MOST = 15.0, 600.0
 """Seconds until an app that does not work is visited again; then doubled, up to the most."""
 BACKGROUND = 10.0
@@ -39,6 +44,10 @@ class _Row:
     """Not before that."""
     pause: float = AGAIN
     """Seconds until the next visit, if this one finds that it does not work."""
+    burst: float = 0.0
+    """Visits in quick succession, with what was forgotten of them."""
+    last: float = -inf
+    """When the last one began."""
     is_slow: bool = False
     is_under_way: bool = False
 
@@ -105,6 +114,8 @@ class Rounds:
                 self._calm_at = now + BACKGROUND * _MINUTE / self._probe.per_minute
             row = self._rows.setdefault(name, _Row())
             row.asked, row.is_under_way = inf, True
+            row.burst = max(0.0, row.burst - (now - row.last) / RECOVERS) + 1
+            row.last = now
             self._begun.append(now)
             taken.append(name)
 
@@ -112,7 +123,8 @@ class Rounds:
         """A visit has ended, after so many seconds."""
         row = self._rows.setdefault(name, _Row())
         row.is_under_way, row.is_slow = False, took > SLOW
-        row.floor = now + max(REST_LEAST, REST_SHARE * took)
+        rest = min(REST_MOST, REST_LEAST * 2 ** max(0.0, row.burst - BURST))
+        row.floor = now + max(rest, REST_SHARE * took)
         if works:
             row.pause = AGAIN
         else:
@@ -140,6 +152,7 @@ class Rounds:
     def _tidy(self, now: float) -> None:
         """Forget what has no influence any more: ten thousand good apps cost nothing."""
         for name, row in list(self._rows.items()):
-            over = row.floor + (AGAIN_MOST if row.is_slow else 0.0) <= now
+            kept = AGAIN_MOST if row.is_slow else RECOVERS * row.burst
+            over = max(row.floor, row.last + kept) <= now
             if over and row.asked == inf and not row.is_under_way:
                 del self._rows[name]

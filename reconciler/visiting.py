@@ -34,12 +34,16 @@ class Visits:
         is_public = bool(settings.apache.verify_host) or named not in _LOOPBACK
         self._public = named if is_public else os.uname().nodename
 
-    def target(self, case: Case) -> Target | None:
-        """Return how a visitor asks for the app; None where Apache does not know it yet."""
+    def target(self, case: Case, host: str | None) -> Target | None:
+        """Return how a visitor asks for the app; None where Apache does not know it yet.
+
+        Where it has a `host` of its own it is asked for there, and at its path as well.
+        """
         if case.live is None or case.name not in self._declared():
             return None
         names = frozenset({self._public, *_LOOPBACK})
-        return Target(self._host, self._settings.url(case.name), names, more=_LOOK_ALSO)
+        path = Target(self._host, self._settings.url(case.name), names, more=_LOOK_ALSO)
+        return path if host is None else Target(host, "", more=_LOOK_ALSO, other=path)
 
     def note(self, case: Case, visit: Visit, now: str) -> bool:
         """Write down what was found of the set that is published; return whether all is well.
@@ -64,6 +68,8 @@ class Visits:
         if verdict.app is None or not self._settings.probe.enabled:
             return verdict
         known = {warning.code for warning in verdict.warnings}
+        if case.failure is not None:
+            known.add(case.failure.code)
         visit = case.visit
         if visit is not None and case.live is not None and case.live.name == visit.set:
             found = self._found(case, visit, known)

@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
+from msgspec.structs import replace
+
 from reconciler.health import hypertext
 from reconciler.health.asking import PORTS, Address, Answer, Place, SilenceError
 from reconciler.model import Visit
@@ -42,9 +44,12 @@ class Target:
     base: str
     """Its path, without a slash at its end; "" where it has the whole host."""
     names: frozenset[str] = frozenset()
-    """Names of this server, in lower case: who links to one of them links to this server."""
+    """Other names by which the same path is had, in lower case; none where it has a whole host:
+    all that another name leads to would then be taken for its own, `/server-status` too."""
     more: tuple[str, ...] = ()
     """Pages below `base` to look at beside the first, as "/admin/"; they need not be there."""
+    other: Target | None = None
+    """The same app by another address, where something else may be wrong."""
 
 
 class Visitor:
@@ -55,7 +60,23 @@ class Visitor:
         self._address, self._timeout, self._links = Address(url), timeout, links
 
     def visit(self, target: Target) -> Visit:
-        """Ask for the first page and what belongs to it; raises nothing that an app can cause."""
+        """Ask for the first page and what belongs to it; raises nothing that an app can cause.
+
+        Of an app with two addresses the worse answer counts, and what is missing at either.
+        """
+        found = self._visit(target)
+        if target.other is None or found.status is None:
+            return found
+        other = self._visit(target.other)
+        worse = max(found, other, key=lambda visit: (visit.status or 0) // 100)
+        return replace(
+            worse,
+            took=found.took,  # with the load, which the other found done
+            missing=(*found.missing, *other.missing),
+            outside=(*found.outside, *other.outside),
+        )
+
+    def _visit(self, target: Target) -> Visit:
         started = time.monotonic()
         tour = _Tour(self._address, target, started + self._timeout)
         try:

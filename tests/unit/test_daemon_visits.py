@@ -79,9 +79,51 @@ def test_a_page_that_is_an_exception_is_told_with_its_mend(machine: Machine) -> 
     machine.student("alice")
     machine.apache.plays[ALICE] = BROKEN
     with machine.daemon():
-        until(machine, lambda: ["migrations"] == codes(machine))
-        (warning,) = machine.entry("alice")["warnings"]
-        assert "manage.py migrate" in warning["fix"]
+        until(machine, lambda: "failing" == machine.health("alice")["state"])
+        assert "migrations" == machine.health("alice")["code"]
+        assert "manage.py migrate" in machine.health("alice")["fix"]
+        assert [] == codes(machine), "once is enough"
+        machine.apache.plays[ALICE] = GOOD
+        machine.later(16.0)
+        machine.database()
+        until(machine, lambda: "working" == machine.health("alice")["state"])
+
+
+def test_an_app_that_says_that_its_code_changed_is_visited(machine: Machine) -> None:
+    """Its set is the same; nobody else may ask for the new code for long."""
+    machine.student("alice")
+    with machine.daemon():
+        until(machine, lambda: "working" == machine.health("alice")["state"])
+        before = machine.apache.visits.count(ALICE)
+        machine.apache.plays[ALICE] = BROKEN
+        machine.later(30.0)
+        assert machine.tell("alice", "ends", why="changed")
+        until(machine, lambda: machine.apache.visits.count(ALICE) > before)
+        until(machine, lambda: "failing" == machine.health("alice")["state"])
+
+
+def test_where_apps_have_hosts_they_are_visited_there(machine: Machine) -> None:
+    """What leads out of the path is inside, at the host."""
+    machine.configure(urls={"hosts": "{account}.apps.example.edu"})
+    machine.student("alice")
+    machine.apache.plays["/"] = LEADS_OUT
+    with machine.daemon():
+        until(machine, lambda: "/admin/" in machine.apache.visits)
+        machine.stays(lambda: [] == codes(machine))
+
+
+def test_what_is_wrong_at_the_path_alone_is_told_as_well(machine: Machine) -> None:
+    """Whoever has a host has a path beside it."""
+    machine.configure(urls={"hosts": "{account}.apps.example.edu"})
+    machine.student("alice")
+    machine.apache.plays["/"] = GOOD
+    machine.apache.plays[ALICE] = LEADS_OUT
+    with machine.daemon():
+        until(machine, lambda: ["outside-prefix"] == codes(machine))
+        assert "working" == machine.health("alice")["state"]
+        machine.apache.plays[ALICE] = BROKEN
+        machine.later(16.0)
+        until(machine, lambda: "failing" == machine.health("alice")["state"])
 
 
 def test_nobody_is_visited_before_apache_knows_of_them(machine: Machine) -> None:

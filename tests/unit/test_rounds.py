@@ -9,7 +9,7 @@ from math import inf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.rounds import AGAIN, AGAIN_MOST, PLACES, REST_LEAST, Rounds
+from reconciler.rounds import AGAIN, AGAIN_MOST, BURST, PLACES, Rounds
 from reconciler.settings import Probe
 
 TOOK = 0.3
@@ -115,13 +115,23 @@ def test_a_loop_of_changes_is_not_a_loop_of_visits() -> None:
     """An app rests, longer if it took long."""
     made = rounds(per_minute=6000)
     begun: Counter[str] = Counter()
-    for tick in range(1200):
+    for tick in range(20 * 600):
         now = tick / 20
         made.ask(["loop"], now)
         for name in made.take(now):
             begun[name] += 1
             made.ended(name, took=0.01, works=True, now=now)
-    assert 60 / REST_LEAST * 0.9 <= begun["loop"] <= 60 / REST_LEAST + 1
+    assert 3 * 10 <= begun["loop"] <= 3 * 10 + BURST + 3
+
+
+def test_who_saves_now_and_then_waits_for_no_rest() -> None:
+    """Every twenty seconds for an hour: each save is seen at once."""
+    made = rounds()
+    for tick in range(180):
+        now = 20.0 * tick
+        made.ask(["a"], now)
+        assert ("a",) == made.take(now)
+        made.ended("a", took=TOOK, works=True, now=now + TOOK)
 
 
 def test_slow_apps_have_one_place_and_wait_for_one_another() -> None:
