@@ -40,7 +40,7 @@ def since(moment: float, project: str, home: str) -> "list[str]":
     Relative to the home. Nothing where it never worked.
     """
     found: list[tuple[float, str]] = []
-    left, now = _MOST, files_clock()
+    left, now = _MOST, time.time()
     for folder, names in folders(project) if moment else ():
         left -= len(names)
         if left < 0:
@@ -53,7 +53,11 @@ def since(moment: float, project: str, home: str) -> "list[str]":
 
 
 def files_clock() -> float:
-    """Return the time by the clock that files' own times are of, which is up to 4 ms behind."""
+    """Return a time that what is written from now on is not before.
+
+    Files' own times are up to 4 ms behind the clock; since Linux 6.13 only some of them are, so
+    that `time.time()` alone is not before what was written until now.
+    """
     return time.clock_gettime(5)  # CLOCK_REALTIME_COARSE
 
 

@@ -82,7 +82,7 @@ class _Watches:
 
     def renew(self) -> "set[str]":
         """Watch what was imported since; return what had changed before that."""
-        process, now = self._process, changes.files_clock()
+        process, began = self._process, changes.files_clock()
         process.modules, known = len(sys.modules), set(self._known)
         for folder in _of_code(process):
             self._watch(folder, _CODE)
@@ -96,10 +96,11 @@ class _Watches:
         if process.app["site_packages"]:
             self._watch(process.app["site_packages"], _PACKAGES)
         changed: set[str] = set()
+        watched = time.time()  # ahead of all that was written by then
         for folder in set(self._known) - known:
             if self._known[folder] != _PACKAGES:
-                changed |= self._changed_before(folder, now)
-        self._since = now
+                changed |= self._changed_before(folder, watched)
+        self._since = began
         return changed
 
     def _watch(self, folder: str, kind: str) -> None:

@@ -105,10 +105,12 @@ class Log:
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
         home = os.open(self._home, flags)
         try:
-            try:
-                os.mkdir(".slp", 0o700, dir_fd=home)
-            except FileExistsError:
-                pass
+            # Once: who takes it away empties the home, and `rm` is not to find another one in it.
+            if self._file < 0:
+                try:
+                    os.mkdir(".slp", 0o700, dir_fd=home)
+                except FileExistsError:
+                    pass
             return os.open(".slp", flags | os.O_NOFOLLOW, dir_fd=home)
         finally:
             os.close(home)

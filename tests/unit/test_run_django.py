@@ -83,7 +83,7 @@ def test_static_files_that_are_collected_are_seen_by_the_next_process(student: S
         if path.endswith(".css"):  # of each other file nobody takes notice
             assert host.is_there(0.5)
         else:
-            assert 0 == host.ended(3)
+            assert 0 == host.ended(10)
 
 
 def test_the_logs_clock_is_the_machines_whatever_time_zone_the_app_is_in(student: Student) -> None:
