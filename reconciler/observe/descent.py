@@ -46,7 +46,7 @@ def open_file(name: str, *, at: int) -> tuple[int, os.stat_result] | None:
     """Return a descriptor of `name` and what it is, if it is a regular file, else None.
 
     Look before: opening a device can have effects of its own. What is opened is looked at here
-    once more, since the two may differ.
+    once more, since the two may differ. One that another was renamed over since is not there.
 
     Raises:
         Unreadable: as for `open_directory`.
@@ -55,7 +55,7 @@ def open_file(name: str, *, at: int) -> tuple[int, os.stat_result] | None:
     if fd is None:
         return None
     status = os.fstat(fd)
-    if not stat.S_ISREG(status.st_mode):
+    if not stat.S_ISREG(status.st_mode) or not status.st_nlink:
         os.close(fd)
         return None
     return fd, status

@@ -74,6 +74,27 @@ def test_a_pipe_is_neither_waited_for_nor_read(tmp_path: Path, home: Interior) -
     assert descent.open_file("link.py", at=home.descriptor) is None
 
 
+def test_what_another_was_renamed_over_since_it_was_opened_is_gone(
+    tmp_path: Path, home: Interior, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has no name any more, and would be told to have the wrong number of them."""
+    script, real = tmp_path / "home/app.py", os.fstat
+
+    def saved(fd: int) -> os.stat_result:
+        draft = script.with_name("draft")
+        draft.write_text("new")
+        draft.rename(script)
+        return real(fd)
+
+    script.write_text("old")
+    monkeypatch.setattr(os, "fstat", saved)
+    assert descent.open_file("app.py", at=home.descriptor) is None
+    monkeypatch.undo()
+    found = descent.open_file("app.py", at=home.descriptor)
+    assert found is not None
+    os.close(found[0])
+
+
 @pytest.mark.parametrize("swapped", ["mysite", "mysite/mysite"])
 def test_a_walk_never_follows_a_link_that_is_swapped_in(
     tmp_path: Path, home: Interior, swapped: str
