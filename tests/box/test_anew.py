@@ -78,7 +78,5 @@ def test_accounts_made_anew_with_each_others_uid_run_as_themselves(
             answer = server.get(f"/django/{name}/")
             assert (200, [name, str(uid)]) == (answer.status, answer.text.split()[:2])
         for name in uids:
-            subprocess.run(
-                ["userdel", "--force", "--remove", name], check=True, capture_output=True
-            )
+            homes.expel(name)
     assert 2 == server.reloads()

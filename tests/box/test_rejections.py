@@ -112,7 +112,7 @@ FAULTS = {
     ),
     "venv": Fault(
         "virtualenv",
-        ("/home/slp/venv/mysite/.venv ", "Python 3"),
+        ("~/mysite/.venv ", "Python 3"),
         WISH.format('virtualenv = "mysite/.venv"'),
     ),
     "space": Fault("unsafe-name", ("~/my site:", "my site"), "mv mysite 'my site'"),

@@ -106,8 +106,11 @@ def test_the_order_in_which_directories_are_read_changes_no_byte(
 
 def told(program: Program) -> dict[str, object]:
     """Return what the status says of everybody, but for times."""
-    accounts = program.status()["accounts"]
-    return {name: part | {"since": None} for name, part in accounts.items()}
+    timeless = {}
+    for name, entry in program.status()["accounts"].items():
+        health = entry["health"] and entry["health"] | {"since": None}
+        timeless[name] = entry | {"since": None, "health": health}
+    return timeless
 
 
 def tree(program: Program) -> dict[str, tuple[object, ...]]:

@@ -8,7 +8,6 @@ import random
 import re
 import shutil
 import stat
-import subprocess
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,11 +65,9 @@ class Students:
             with acting_as(guest):
                 self.write(self.homes.home(guest) / "mysite", guest)
             return f"{guest}: useradd"
-        done = subprocess.run(
-            ["userdel", "--force", "--remove", guest], capture_output=True, text=True, check=False
-        )
+        status = self.homes.expel(guest)
         shutil.rmtree(AWAY / guest, ignore_errors=True)
-        return f"{guest}: userdel {done.returncode}"
+        return f"{guest}: userdel {status}"
 
     # --- what a student does, as the student; `project` is ~/mysite -----------------------------
 

@@ -221,7 +221,7 @@ def test_a_fault_of_many_is_said_once(machine: Machine) -> None:
         machine.until(lambda: machine.status["accounts"]["s3"]["health"]["state"] == "failing")
         machine.later(6)
         machine.tell("s4", "loaded")
-        machine.until(lambda: machine.log.of("apps.failing"))
+        machine.until(lambda: machine.log.of("apps.failing"), within=15)
         (told,) = machine.log.of("apps.failing")
         wanted = "4 of 5 fail for the same reason: ModuleNotFoundError: No module named"
         assert told["message"].startswith(wanted)
