@@ -97,9 +97,7 @@ class OwnPaths:
                     yield "/" + "/".join(names[:count])
             if given != self._root and os.path.isdir(path):
                 yield path
-                for name in directories(path, CHILDREN)[0]:
-                    if not is_noise(name):
-                        yield f"{path}/{name}"
+                yield from (f"{path}/{name}" for name in _children(path))
 
     def _places(self, given: str) -> tuple[str, str]:
         """Where it is: a link on its way is watched where it stands, and where it leads as well."""
@@ -120,6 +118,14 @@ class OwnPaths:
             if directory is not None:
                 os.close(directory)
         return directory is not None
+
+
+def _children(path: str) -> list[str]:
+    try:
+        names, _ = directories(path, CHILDREN)
+    except OSError:  # gone since it was found
+        return []
+    return [name for name in names if not is_noise(name)]
 
 
 def _identity(path: str) -> tuple[int, int, int, int] | None:

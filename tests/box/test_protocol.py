@@ -262,9 +262,9 @@ def test_a_site_that_lost_its_include_costs_three_reloads_and_is_told(
     server: Server, homes: Homes, program: Program
 ) -> None:
     """The new one, the old one, the old one once more; the log says what was seen, and where."""
-    program.write_settings("[timing]\nreload_interval = 0.2\n[apache]\ntimeout = 1\n")
     homes.create("alice")
     program.once()
+    program.write_settings("[timing]\nreload_interval = 0.2\n[apache]\ntimeout = 2\n")
     SITE.write_text(re.sub(r".*IncludeOptional.*\n", "", SITE.read_text()))
     server.reload()
     before = server.reloads() + 1  # its own is not in the log yet

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.watch import Wake
+from reconciler.watch import Wake, ownpaths
 from tests.lab.waiting import wait_for
 from tests.unit.test_watch_support import PATIENCE, Ear, inodes, listening, script, watched
 
@@ -187,6 +187,22 @@ def test_a_directory_is_watched_with_its_children_one_level(root: Path, tmp_path
         assert told(templates) == ear.after(lambda: shutil.rmtree(templates))
         assert told(templates) == ear.after(lambda: script(templates / "new/site.conf"))
         assert told(templates) == ear.after(lambda: script(templates / "new/site.conf"))
+
+
+def test_a_directory_that_goes_while_it_is_read_costs_no_restart(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen under load: all watches were built anew, and everybody was looked at."""
+    templates, real = tmp_path / "templates", ownpaths.directories
+    script(templates / "stable/site.conf")
+
+    def late(path: str, bound: int) -> tuple[list[str], int]:
+        shutil.rmtree(path, ignore_errors=True)
+        return real(path, bound)
+
+    with listening(root, files=[templates]) as ear:
+        monkeypatch.setattr(ownpaths, "directories", late)
+        assert told(templates) == ear.after((templates / "mine").mkdir)
 
 
 def test_a_file_beside_the_root_shares_a_watch_with_it(root: Path) -> None:
