@@ -188,7 +188,7 @@ class Daemon:
 
     def _heard(self, message: Heard) -> None:
         life, told, now = self._life, message.take(), self._outside.clock.now()
-        life.schedule.woken(life.passes.heard(told), now)
+        life.schedule.woken(life.passes.checkup.heard(told), now)
         # The code is another, and nobody knows how that is until somebody asks.
         life.schedule.changed({name for name, report in told.items() if report.is_outdated}, now)
         self._teller.ears(life.ears.trouble, life.ears.muted)
@@ -270,8 +270,8 @@ class Daemon:
         else:
             life.schedule.untold(changed, now)
         if everyone:
-            life.schedule.changed(life.passes.complained, now)
-            life.schedule.untold(life.passes.unvisited, now)
+            life.schedule.changed(life.passes.checkup.complained, now)
+            life.schedule.untold(life.passes.checkup.unvisited, now)
 
     def _tidy(self) -> None:
         self._life.passes.get_ready()
@@ -314,7 +314,7 @@ class Daemon:
                 life.schedule.alarmed(now)
 
     def _visit(self, name: str) -> None:
-        life, found = self._life, self._life.passes.target(name)
+        life, found = self._life, self._life.passes.checkup.target(name)
         if found is None:
             life.schedule.postponed(name, self._outside.clock.now())
             return
@@ -334,7 +334,7 @@ class Daemon:
             self._log.error("visit.failed", account=name, message=str(ended))
             life.schedule.visited(name, took=0.0, works=False, now=now)
             return
-        works = life.passes.visited(name, replace(ended, set=set_name))
+        works = life.passes.checkup.visited(name, replace(ended, set=set_name))
         life.schedule.visited(name, took=ended.took, works=works, now=now)
         life.schedule.woken([name], now)
 

@@ -20,14 +20,10 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from reconciler.case import Case, Cases
-from reconciler.decide import ailments
+from reconciler.checkup import Checkup
 from reconciler.decide.plan import BRAKE_WINDOW, Change, Plan, calculate, counts
 from reconciler.decide.verdict import Context, judge
-from reconciler.decide.visits import CODES
-from reconciler.health import condition
-from reconciler.health.reports import Report
-from reconciler.health.visitor import Target
-from reconciler.model import NO_WISHES, Health, Rejection, Standing, Visit
+from reconciler.model import NO_WISHES, Rejection, Standing
 from reconciler.observe import interpreter
 from reconciler.observe.observer import Observer
 from reconciler.observe.sighting import Seen, Subject
@@ -47,7 +43,6 @@ from reconciler.publish.wording import Phrase, Wording
 from reconciler.report import pages, status, voice
 from reconciler.report.events import Event
 from reconciler.settings import Settings
-from reconciler.visiting import Visits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,8 +117,10 @@ class Passes:
         """Why a configuration that differs waits, or None."""
         self._said: str | None = None
         """What waits, as the status says it."""
-        self._visits = Visits(settings, self._python.version, self.generations)
         self._cases = Cases(settings)
+        self.checkup = Checkup(
+            settings, self._cases, self._publisher, self._clock, self._python.version
+        )
         for name, entry in status.read(self._notices.read_status()).accounts.items():
             case = self._cases.row(name)
             case.told, case.health = entry, status.remembered(entry)
@@ -185,7 +182,7 @@ class Passes:
             failed = {case.name: case.trouble for case in todo if case.trouble is not None}
             now = self._clock.wall()
             updates = [self._tell(case, now) for case in todo]
-            events = [self._voice(update) for update in updates]
+            events = [self.checkup.voice(update) for update in updates]
             self.held = plan.held_text
             return Look(
                 plan=plan,
@@ -370,10 +367,10 @@ class Passes:
     def _tell(self, case: Case, now: str) -> status.Update:
         """Bring the entry of the status up to date, and close the case if nothing is left to do."""
         before, verdict = case.told, self._cases.settled(case)
-        case.health = self._health(case, now)
-        ailment = self._ailment(case)
+        case.health = self.checkup.health(case, now)
+        ailment = self.checkup.ailment(case)
         if verdict is not None:
-            shown = self._visits.told(case, case.shown(verdict))
+            shown = self.checkup.told(case, case.shown(verdict))
             case.told = status.entry(shown, before, self.settings, now, case.health, ailment)
         elif case.live is None:
             case.told = None
@@ -396,73 +393,6 @@ class Passes:
         elif case.page is not None:
             self._notices.remove(case.name)
             case.page = None
-
-    def _voice(self, update: status.Update) -> Event | None:
-        """Return what the log is to say of the health of one app."""
-        case = self._cases.get(update.name)
-        if case is None:
-            return None
-        now = self._clock.now()
-        case.voice, event = voice.tell(case.voice, case.name, update.after, now)
-        return event
-
-    # ---- visits --------------------------------------------------------------------------------
-
-    def target(self, name: str) -> tuple[str, Target] | None:
-        """Return an account's set, and how a visitor asks for it; None while nobody can."""
-        case = self._cases.row(name) if name in self._cases.names else None
-        if case is None or case.live is None or self.unverified:
-            return None
-        target = self._visits.target(case, self._cases.roster.hosts.get(name))
-        return None if target is None else (case.live.name, target)
-
-    def visited(self, name: str, visit: Visit) -> bool:
-        """Note what a visitor found, for the next look to tell; return whether all is well."""
-        if name not in self._cases.served:
-            return True
-        self._cases.open.add(name)
-        return self._visits.note(self._cases.row(name), visit, self._clock.wall())
-
-    @property
-    def unvisited(self) -> set[str]:
-        """Who is served, and of whose set no visitor has told."""
-        rows = map(self._cases.row, self._cases.served)
-        return {c.name for c in rows if c.live and (c.visit is None or c.visit.set != c.live.name)}
-
-    @property
-    def complained(self) -> set[str]:
-        """Those of them of whom a visitor before told something that may be mended by now."""
-        rows = map(self._cases.row, self.unvisited)
-        return {c.name for c in rows if c.told and any(w.code in CODES for w in c.told.warnings)}
-
-    # ---- how apps are --------------------------------------------------------------------------
-
-    def heard(self, told: Mapping[str, Report]) -> set[str]:
-        """Take what apps told; return whom to look at, since their health is another for it."""
-        now, names = self._clock.wall(), set()
-        for name, report in told.items():
-            case = self._cases.get(name)
-            before = None if case is None else self._health(case, now)
-            if case is None or before is None:  # withdrawn meanwhile
-                continue
-            case.health = condition.after(before, report, now)
-            if condition.is_news(before, case.health):
-                self._cases.open.add(name)
-                names.add(name)
-        return names
-
-    def _health(self, case: Case, now: str) -> Health | None:
-        """Return what is known of the published app; of another set than before, nothing."""
-        live = case.live
-        return None if live is None else condition.of_set(case.health, live.name, live.app.uid, now)
-
-    def _ailment(self, case: Case) -> Rejection | None:
-        """Return in words why the published app fails, if it does."""
-        if case.failure is None or case.app is None or case.seen is None:
-            return None
-        home, python = case.seen.home, self._python.version
-        facts = ailments.facts_of(case.app, home, self.settings, python)
-        return ailments.of_failure(case.failure, facts, self.settings)
 
     def _apps(self, looked: Set[str]) -> dict[str, tuple[int, int] | None]:
         served = self._cases.served
