@@ -26,7 +26,7 @@ _WRITTEN, _FROM, _TO, _CREATE, _DELETE = 0x8, 0x40, 0x80, 0x100, 0x200
 _OVERFLOW, _IS_DIRECTORY = 0x4000, 0x40000000
 _MASK = _WRITTEN | _FROM | _TO | _CREATE | _DELETE | 0x01000000  # and directories alone
 _WATCHES = 256  # of the 8,192 or more that one user has
-_QUIET, _PATIENCE = 0.05, 2.0
+_QUIET, _PATIENCE = 0.02, 2.0
 """Seconds without a change that end a save, or a `git pull`; and at most so long altogether."""
 _QUIET_INSTALL = 1.0  # pip unpacks one distribution after the other
 _TICK = 5.0  # seconds between looks at answers that take long
