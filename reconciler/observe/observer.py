@@ -212,13 +212,15 @@ class Observer:
 
     def _told(self, sighting: Sighting) -> Seen:
         """Return the facts about a home that was seen, with those that the process itself finds."""
-        until = time.monotonic() + _MAX_PARSING
+        until, root = time.monotonic() + _MAX_PARSING, self._settings.homes.root
         if self._have_learnt(sighting, until):
             sighting = self._again(sighting)
         home, memo = sighting.home, sighting.memo
         try:
+            if self._is_away(sighting) and is_empty(root):
+                raise Unreadable(f"{root} is empty, while an app of {home.name}'s is served")
             if sighting.interior is not None:
-                base = home.path or f"{self._settings.homes.root}/{home.name}"
+                base = home.path or f"{root}/{home.name}"
                 scripts = (
                     self._asked(self._examined(s, sighting.texts.get(s.path), until), base)
                     for s in home.scripts
@@ -227,10 +229,21 @@ class Observer:
                 if not sighting.settings:  # else the next look is to ask again
                     memo = _memo(home, sighting.interior, sighting.began)
             if sighting.student is not None and home.node is not None and home.node.uid == 0:
-                home = replace(home, vacant=is_empty(f"{self._settings.homes.root}/{home.name}"))
+                home = replace(home, vacant=is_empty(f"{root}/{home.name}"))
         except Exception as error:  # noqa: BLE001  as above
             home = replace(home, trouble=_why(error))
         return Seen(home, sighting.origin, memo)
+
+    @staticmethod
+    def _is_away(sighting: Sighting) -> bool:
+        """Whether a home is not there, and its account lives and is served.
+
+        Whoever is looked at by name, as their app tells something, has not left a root that is not
+        mounted either (see `everyone`).
+        """
+        home, served = sighting.home, sighting.subject.served
+        is_told = home.node is not None or home.trouble is not None
+        return sighting.student is not None and served is not None and not is_told
 
     def _again(self, before: Sighting) -> Sighting:
         """Look at a home once more, now that it is known what its settings say."""

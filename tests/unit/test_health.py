@@ -126,13 +126,13 @@ def test_the_next_process_remembers(machine: Machine) -> None:
 
 def test_another_account_of_the_name_has_nothing_of_the_ones_health(machine: Machine) -> None:
     """A new uid: nothing is known, not even that it ever worked."""
-    machine.student("alice")
+    machine.students("alice", "bob")  # a root without anybody would be one that is not mounted
     with machine.daemon():
         machine.until(lambda: machine.serves("alice"))
         load(machine)
         fail(machine)
         machine.remove("alice")
-        machine.until(lambda: not machine.published)
+        machine.until(lambda: "alice" not in machine.published)
         machine.until(lambda: not (machine.runtime / "told/alice").exists())
         machine.student("alice")
         machine.until(lambda: machine.serves("alice"))

@@ -149,6 +149,24 @@ def test_a_daemon_meets_a_database_without_its_students(machine: Machine) -> Non
     assert {*CLASS, "zoe"} == machine.apache.daemons
 
 
+def test_whoever_is_looked_at_by_name_while_the_homes_are_away_has_not_left(
+    machine: Machine,
+) -> None:
+    """An app that tells of itself has one home looked at, while the root is not mounted."""
+    served(machine)
+    with machine.daemon():
+        machine.root.rename(machine.root.with_name("away"))
+        machine.root.mkdir()
+        machine.until(lambda: machine.log.of("pass.failed"))
+        machine.tell("s00", "failed", code="missing-module")
+        machine.until(lambda: "failing" == machine.health("s00")["state"])
+        machine.stays(lambda: set(CLASS) == machine.published)
+        machine.root.rmdir()
+        machine.root.with_name("away").rename(machine.root)
+        machine.until(lambda: machine.entry("s00")["reason"] is None)
+    assert set(CLASS) == machine.published
+
+
 def test_a_pass_finds_accounts_gone_with_their_homes(machine: Machine) -> None:
     """Homes and rows were removed together: what is held is held whole."""
     served(machine)
