@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import queue
 import resource
+import time
 from functools import partial
 from signal import Signals
 from typing import Any
@@ -340,10 +341,10 @@ class Daemon:
 
     def _write_status(self) -> None:
         schedule, clock = self._life.schedule, self._outside.clock
-        started = clock.now()
+        started = time.monotonic()  # work is not what passes while the machine sleeps
         try:
             status = self._life.passes.write_status()
-            schedule.wrote(took=clock.now() - started, now=clock.now())
+            schedule.wrote(took=time.monotonic() - started, now=clock.now())
             again = self._teller.common(status, clock.now())
             if again is not None:
                 schedule.told(again)

@@ -316,8 +316,8 @@ def test_idle_threads_are_never_scheduled(ear: Ear) -> None:
         time.sleep(1.2)
         return before == switches()
 
-    # A mount anywhere on the machine is an event too: of a few seconds one has none.
-    assert any(quiet() for _ in range(5))
+    # A mount anywhere on the machine is an event too, and tests beside this one make many.
+    assert any(quiet() for _ in range(25))
 
 
 def test_what_is_made_while_it_starts_is_watched(root: Path) -> None:
