@@ -3,6 +3,7 @@
 The limits are kept by mod_wsgi's own code in this very process, which is ours.
 """
 
+import contextlib
 import socket
 import threading
 
@@ -27,10 +28,12 @@ def begin():
         if not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
             listener.detach()
             continue
+        held.append(listener)  # its end would be the end of the descriptor, which is not its own
         listener.listen(4096)
         listener.setblocking(True)
-        for _ in range(8):
-            threading.Thread(target=hold, args=(listener,), daemon=True).start()
+        with contextlib.suppress(RuntimeError):  # as many threads as there may be
+            for _ in range(8):
+                threading.Thread(target=hold, args=(listener,), daemon=True).start()
         return {"listens": listener.getsockname()}
     return {"listens": None}
 
