@@ -19,10 +19,10 @@ def _start(here, namespace):
     app["set"] = os.path.basename(chosen)
     sys.path.insert(0, app["run"]["runner"])
     try:
-        from slp_runner import load
+        import slp_runner
     finally:
         del sys.path[0]
-    load.start(app, namespace)
+    slp_runner.start(app, namespace)
 
 
 _start(__file__, globals())

@@ -108,8 +108,8 @@ def test_it_takes_every_path_as_it_was_written(state: Path, name: str) -> None:
     app = App("alice", 1, 1, "/w.py", f"/_{name}", "/", (), None, None, (1, 2, 3))
     Sets(str(state)).publish(app)
     found: list[dict[str, Any]] = []
-    load = SimpleNamespace(start=lambda said, namespace: found.append(said))
-    with mock.patch.dict(sys.modules, slp_runner=SimpleNamespace(load=load)):
+    runner = SimpleNamespace(start=lambda said, namespace: found.append(said))
+    with mock.patch.dict(sys.modules, slp_runner=runner):
         runpy.run_path(f"{state}/apps/alice/app.wsgi")
     text = Path(f"{state}/apps/alice/app.json").read_bytes()
     chosen = os.path.basename(os.readlink(f"{state}/apps/alice"))
@@ -167,7 +167,7 @@ new = set(sys.modules) - before
 print(sorted(name for name in new if hasattr(sys.modules[name], "__file__")))
 """
     found = ast.literal_eval(load(wsgi, report).stdout)
-    assert "slp_runner.load" in found
+    assert "slp_runner.process" in found
     assert [] == [name for name in found if not name.startswith(("slp_runner", "_"))]
 
 

@@ -59,7 +59,7 @@ def test_a_load_that_fails_is_told_logged_shown_and_loaded_anew(student: Student
     }.items() <= told.items()  # fmt: skip
     assert "No module named 'crispy_forms'" in student.log
     assert "slp_runner" not in student.log
-    assert "load.py" not in student.log
+    assert "__init__.py" not in student.log
     assert 0 == host.ended(10)
     student.save("shop/views.py", VIEW.format("mended"))
     assert "mended" == student.start().ask()["body"]

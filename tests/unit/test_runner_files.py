@@ -32,7 +32,7 @@ def test_it_is_whole_compiled_and_nobodys_to_write(tmp_path: Path) -> None:
     ours = Path(runner.__file__).parents[1] / "run"
     names = {path.name for path in ours.iterdir() if path.suffix in {".py", ".json", ".html"}}
     assert names | {"__pycache__"} == set(os.listdir(package))
-    assert {"load.py", "mends.json"} < names
+    assert {"process.py", "mends.json"} < names
     for path in package.rglob("*"):
         assert not path.stat().st_mode & 0o022
     for path in package.glob("*.py"):
@@ -60,7 +60,7 @@ def test_it_is_made_once_and_never_half(tmp_path: Path, monkeypatch: pytest.Monk
     assert before == os.stat(mine.path).st_ino
 
 
-@pytest.mark.parametrize("lost", ["slp_runner/load.py", "slp_runner/__pycache__/*.pyc"])
+@pytest.mark.parametrize("lost", ["slp_runner/process.py", "slp_runner/__pycache__/*.pyc"])
 def test_what_a_power_cut_left_of_it_is_made_whole(tmp_path: Path, lost: str) -> None:
     """It is not synced; a process that begins looks at all of it, once."""
     Runner(str(tmp_path)).prepare()
@@ -95,7 +95,7 @@ def test_a_runner_that_is_lost_is_made_again(machine: Machine) -> None:
     (mine,) = (machine.state / "runner").iterdir()
     shutil.rmtree(mine)
     machine.once()
-    assert (mine / "slp_runner/load.py").is_file()
+    assert (mine / "slp_runner/process.py").is_file()
 
 
 def test_what_the_settings_say_to_it_is_in_the_set(machine: Machine) -> None:
