@@ -23,6 +23,9 @@ lines of log in 5 s; bounded so, it makes a few a second, and its owner waits fo
 LOOK_RETRY = 0.5
 """Seconds until the first try after a look that failed; then doubled, up to `resync`."""
 CONFIGURE_RETRY, CONFIGURE_RETRY_MOST = 1.0, 30.0
+VISIT_AFTER = 0.3
+"""Seconds in which an app that is new is left to whoever waits for it: to load it takes all that
+one processor has, and a visitor beside them is one more who wants it."""
 STATUS_EVERY, STATUS_RETRY = 1.0, 10.0
 STATUS_SHARE = 20
 """The status is written for at most a twentieth of the time: of 10,000 accounts it takes 0.2 s."""
@@ -247,7 +250,7 @@ class Schedule:
 
     def changed(self, names: Iterable[str], now: float) -> None:
         """These apps are others than before, and are visited soon."""
-        self._rounds.ask(names, now)
+        self._rounds.ask(names, now + VISIT_AFTER)
         self._plan_visits(now)
 
     def untold(self, names: Iterable[str], now: float) -> None:

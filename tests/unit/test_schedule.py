@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.schedule import Schedule, Task
+from reconciler.schedule import VISIT_AFTER, Schedule, Task
 from reconciler.settings import Timing
 
 TIMING = Timing(quiet=0.05, max_wait=1.0, resync=60.0)
@@ -367,3 +367,26 @@ def test_who_was_unsettled_and_is_gone_has_no_entry() -> None:
     schedule.looked(set(), everyone=True, now=2.0)
     schedule.take(100.0)
     assert 0 == schedule.entries
+
+
+# ---- visits --------------------------------------------------------------------------------------
+
+
+def test_whoever_waits_for_an_app_comes_before_our_own_visitor() -> None:
+    """An app that is new is visited a moment later: it is loaded for the student who looks."""
+    schedule = settled()
+    schedule.changed(["a"], 10.0)
+    assert 10.0 + VISIT_AFTER == schedule.next()
+    assert () == schedule.take(10.0).visits
+    assert ("a",) == schedule.take(10.0 + VISIT_AFTER).visits
+
+
+def test_nobody_is_visited_while_a_configuration_is_made() -> None:
+    """Their address may be yet to come; afterwards it is their turn."""
+    schedule = settled()
+    schedule.changed(["a"], 10.0)
+    schedule.wanted(10.0)
+    assert Task.CONFIGURE in schedule.take(10.1).tasks
+    assert () == schedule.take(12.0).visits
+    schedule.configured(converged=True, not_before=0.0, now=13.0)
+    assert ("a",) == schedule.take(13.0).visits
