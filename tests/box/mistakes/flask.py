@@ -15,7 +15,6 @@ FLASK = (
         code="hangs",
         where="mysite/wsgi.py",
         at="status",
-        within=15.0,
     ),
     Mistake(
         name="flask-factory",

@@ -240,7 +240,6 @@ PYTHON = (
         code="hangs",
         where="mysite/words.py",
         at="status",
-        within=15.0,
     ),
     Mistake(
         name="waits",
@@ -256,7 +255,6 @@ PYTHON = (
         code="hangs",
         where="mysite/blog/views.py",
         at="status",
-        within=15.0,
     ),
     Mistake(
         name="memory",
