@@ -95,8 +95,7 @@ class Process:
     def went_well(self) -> None:
         """An answer was good."""
         if self._ill and time.monotonic() - self._last_raised >= _FOLDED:
-            self._ill = False
-            self._tell("loaded")
+            self._is_well()
         if not self.answered:
             self.answered = True
             self.nudge()
@@ -142,7 +141,7 @@ class Process:
             self._first.release()
             time.sleep(_SENT)  # it is answered, and not yet sent: imports here would hold it up
         if not self._ill:  # its first answer was better news, or worse
-            self._tell("loaded", took=round(self.took, 3))
+            self._is_well(took=round(self.took, 3))
         self.log.say(f"loaded in {self.took:.2f} s")
         from . import follow
 
@@ -193,7 +192,11 @@ class Process:
         self._ill = True
         self._tell("raised", fault)
 
-    def _tell(self, event: str, fault: "Optional[Fault]" = None, **more: "Any") -> None:
+    def _is_well(self, **more: "Any") -> None:
+        """Tell so; where nobody heard it, as while the daemon is begun anew, it is told again."""
+        self._ill, self._last_raised = not self._tell("loaded", **more), time.monotonic()
+
+    def _tell(self, event: str, fault: "Optional[Fault]" = None, **more: "Any") -> bool:
         from .tell import tell
 
         said = {"event": event, "set": self.app["set"], "pid": self.pid, **more}
@@ -203,7 +206,7 @@ class Process:
             said.update(fault.told())
             if not self.answered:
                 said["changed"] = changes.since(self.log.worked(), self.app["project"], self.home)
-        tell(self.run["told"], said)
+        return tell(self.run["told"], said)
 
     def _write(self, trace: str) -> None:
         self.errors.write(trace)

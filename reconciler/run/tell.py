@@ -1,6 +1,6 @@
 """Tell: one datagram for each event, to the socket that is this account's own.
 
-It never waits: where nobody reads, or not as fast, the daemon finds out another way.
+It never waits: where nobody reads, or not as fast, whoever tells hears of that.
 """
 
 import _json
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 _MOST = 4096  # the most that is read of one
 
 
-def tell(socket: str, said: "dict[str, Any]") -> None:
-    """Send `said`, whose values are texts, numbers and lists of texts."""
+def tell(socket: str, said: "dict[str, Any]") -> bool:
+    """Send `said`, whose values are texts, numbers and lists of texts; return whether it went."""
     data = _encoded(said)
     if len(data) > _MOST:  # by paths and messages of any length
         data = _encoded({key: said[key] for key in said if key not in ("changed", "message")})
@@ -26,7 +26,8 @@ def tell(socket: str, said: "dict[str, Any]") -> None:
         finally:
             sender.close()
     except OSError:
-        pass
+        return False
+    return True
 
 
 def _encoded(value: "Any") -> bytes:

@@ -56,8 +56,7 @@ def test_an_app_is_visited_when_it_appears_and_when_it_changes(machine: Machine)
     """After Apache knows of it; nobody else is."""
     machine.students("alice", "bob")
     with machine.daemon():
-        until(machine, lambda: ALICE in machine.apache.visits)
-        until(machine, lambda: "/django/bob/admin/" in machine.apache.visits)
+        until(machine, lambda: {ALICE + "admin/", "/django/bob/admin/"} <= {*machine.apache.visits})
         before = len(machine.apache.visits)
         machine.project("alice", text="application = 1\n")
         until(machine, lambda: machine.log.of("app.changed"))

@@ -275,6 +275,24 @@ def application(environ, start_response):
     assert "as it was\n" == other.read_text()
 
 
+def test_that_it_works_is_told_until_somebody_has_heard_it(mine: Student) -> None:
+    """The daemon may be begun anew just then, and would go on to say that it fails."""
+    mine.save("shop/wsgi.py", GOOD)
+    mine.save("shop/views.py", VIEW.format("fine"))
+    mine.stop_listening()
+    host = mine.start()
+    assert "fine" == host.ask()["body"]
+    time.sleep(1.2)  # it has told, and nobody was there
+    os.unlink(mine.told_at)
+    mine.listen()
+    host.ask()
+    assert "loaded" == mine.told("loaded")["event"]
+    time.sleep(1.1)
+    host.ask()
+    with pytest.raises(TimeoutError):
+        mine.told("loaded", within=0.5)
+
+
 def test_an_app_that_writes_over_the_runner_harms_itself_alone(mine: Student) -> None:
     """It answers, or it does not; nothing waits, and nothing is written elsewhere."""
     mine.save("shop/wsgi.py", """\

@@ -46,14 +46,22 @@ class Student:
         self.home = place / "home"
         self.project = self.home / "shop"
         self.told_at = str(place / "told")
-        self._ear = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._ear.bind(self.told_at)
+        self.listen()
         self.app = App(
             "alice", os.getuid(), os.getgid(), str(self.project / "shop/wsgi.py"),
             str(self.project), str(self.project / "shop"), (), None, None, (1, 2, 3),
             run=Run(url="/django/alice", told=self.told_at),
         )  # fmt: skip
         self.processes: list[Host] = []
+
+    def listen(self) -> None:
+        """Be the daemon."""
+        self._ear = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._ear.bind(self.told_at)
+
+    def stop_listening(self) -> None:
+        """Be a daemon that ends; its socket's name stays."""
+        self._ear.close()
 
     def save(self, path: str, text: str) -> Path:
         """Write a file of the project as an editor does."""
