@@ -42,7 +42,7 @@ class Checkup:
         self._live: tuple[int | None, frozenset[str]] = (None, frozenset())
         address = urlsplit(settings.apache.verify_url)
         self._host = settings.apache.verify_host or address.netloc
-        named = urlsplit(f"//{self._host}").hostname or ""
+        named = visits.name_of(self._host)
         is_public = bool(settings.apache.verify_host) or named not in _LOOPBACK
         self._public = named if is_public else os.uname().nodename
 
@@ -165,7 +165,7 @@ class Checkup:
         if case.seen is None or case.app is None:
             return ()
         facts = facts_of(case.app, case.seen.home, self._settings, self._python)
-        asked, own = visit.host.partition(":")[0], self._settings.host(case.name)
+        asked, own = visits.name_of(visit.host), self._settings.host(case.name)
         names = (own, self._public, "localhost", asked)
         facts = replace(facts, hosts=tuple(dict.fromkeys(filter(None, names))))
         return visits.warnings(visit, facts, self._settings, known)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
+from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
@@ -45,6 +46,11 @@ _SHOWN = tuple((code, re.compile(pattern)) for code, pattern in _KINDS)
 _KIND = re.compile(r"(?:\w+\.)*([A-Z]\w{2,60})(?: at |: | //|\Z)")
 # Django's own page for a 400, in English whatever the language: nothing else is in it.
 _BAD_REQUEST = "Bad Request (400)"
+
+
+def name_of(host: str) -> str:
+    """Return the name, or the address, in what a `Host:` says."""
+    return urlsplit(f"//{host}").hostname or ""
 
 
 def works(visit: Visit) -> bool | None:
@@ -90,7 +96,7 @@ def _found(visit: Visit, facts: Facts) -> Iterator[tuple[str, dict[str, object]]
     """Yield rows of the table and what they are filled with; the first of a code counts."""
     refused = visit.title == _BAD_REQUEST or "ALLOWED_HOSTS" in visit.said
     if visit.status == 400 and refused:
-        yield "allowed-hosts", {"host": visit.host.partition(":")[0]}
+        yield "allowed-hosts", {"host": name_of(visit.host)}
     why = failure(visit)
     if why is not None and why.code in CODES:
         yield why.code, {"name": why.name, "kind": why.kind}

@@ -30,6 +30,7 @@ GOOD = Visit(200, 0.1, host="slp.example.edu:80", page="/django/alice/")
 ASSETS = "/django/alice/static"
 FILE = "~/mysite/mysite/settings.py"
 COLLECT = "cd ~/mysite && python3.11 manage.py collectstatic --noinput"
+ROOT = f"printf '\\nSTATIC_ROOT = BASE_DIR / \"staticfiles\"\\n' >> {FILE} && {COLLECT}"
 
 
 def told(facts: Facts = FACTS, **found: Any) -> tuple[Rejection, ...]:
@@ -87,6 +88,7 @@ FLASK = "{} // Werkzeug Debugger"
         ("ZeroDivisionError at /", "division by zero", Failure("raises", "ZeroDivisionError")),
         ("Server Error (500)", "", Failure("raises", "an error (500)")),
         ("", "", Failure("raises", "an error (500)")),
+        ("", "no such table: polls_question", Failure("migrations", "", "polls_question")),
     ],
 )  # fmt: skip
 def test_a_page_of_an_exception_says_why(title: str, said: str, expected: Failure) -> None:
@@ -115,6 +117,9 @@ def test_django_refuses_a_name_that_it_was_not_told_of() -> None:
         assert "whoever asks for slp.example.edu:" in warning.message
         assert 'ALLOWED_HOSTS = ["slp.example.edu", "localhost"]' in warning.advice
         assert warning.command.endswith(">> ~/mysite/mysite/settings.py")
+    for host, name in (("slp", "slp"), ("slp:8080", "slp"), ("[::1]:80", "::1")):
+        warning = one(status=400, title="Bad Request (400)", host=host)
+        assert f"whoever asks for {name}:" in warning.message
     assert () == told(status=400, title="Bad form")
     assert () == told(status=200, title="Bad Request (400)")
 
@@ -143,8 +148,9 @@ def test_an_exception_that_students_stumble_over_is_a_warning(code: str) -> None
         (f"{ASSETS}/shop.css", 403, "may not read",
          "chmod o+x ~ ~/mysite && chmod -R o+rX -- ~/mysite/static"),
         ("/django/alice/media/x.png", 404, "is not there", ""),
-        ("/django/alice/s/admin/base.css?v=1", 404, "STATIC_ROOT is not set",
-         f"printf '\\nSTATIC_ROOT = BASE_DIR / \"staticfiles\"\\n' >> {FILE} && {COLLECT}"),
+        ("/django/alice/static?v=1", 404, "was not collected", COLLECT),
+        ("/django/alice/Xs/a.css", 404, "STATIC_ROOT is not set", ROOT),
+        ("/django/alice/s/admin/base.css?v=1", 404, "STATIC_ROOT is not set", ROOT),
     ],
 )  # fmt: skip
 def test_a_file_that_a_page_lacks_is_mended_by_where_it_ought_to_be(
@@ -164,6 +170,13 @@ def test_where_static_root_is_set_and_not_there_yet_it_is_to_be_collected() -> N
     assert COLLECT == warning.command
 
 
+def test_what_was_uploaded_is_collected_by_nobody() -> None:
+    """Wherever the static files are: without a directory of uploads, a file is not there."""
+    facts = replace(FACTS, static="/home/slp/alice/mysite/s", settings=None, links=())
+    warning = one(facts, missing=(("/django/alice/media/x.png", 404),))
+    assert ("is not there" in warning.message, "") == (True, warning.command)
+
+
 def test_a_file_of_a_project_that_is_no_djangos_is_only_told() -> None:
     """There is nothing to collect."""
     facts = replace(FACTS, settings=None, links=())
@@ -181,6 +194,8 @@ def test_a_file_of_a_project_that_is_no_djangos_is_only_told() -> None:
             "outside-prefix",
             'LOGIN_URL = "login"',
         ),
+        ("redirect", "/login", "outside-prefix", 'LOGIN_URL = "login"'),
+        ("redirect", "/who?next=/", "outside-prefix", 'LOGIN_URL = "login"'),
         ("redirect", "/", "outside-prefix", 'redirect("name")'),
         ("lead", "/about/", "outside-prefix", "{% url 'name' %}"),
         ("load", "/logo.png", "outside-prefix", "{% static 'file' %}"),
