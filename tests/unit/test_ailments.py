@@ -12,8 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from reconciler.decide.ailments import _TABLE, CODES, Facts, ailment, distribution
-from reconciler.model import News
+from reconciler.decide.ailments import (
+    _TABLE,
+    CODES,
+    Facts,
+    ailment,
+    distribution,
+    of_failure,
+)
+from reconciler.model import Failure, News
 from reconciler.settings import Settings
 
 FAILURES = [
@@ -222,3 +229,32 @@ def test_what_was_not_named_is_said_so() -> None:
     """An exception may have no name."""
     told = ailment("missing-module", replace(FACTS, name=""), SETTINGS)
     assert "a module is not installed: one that was not named" == told.message
+
+
+def test_a_script_is_written_where_it_would_be_looked_for() -> None:
+    """Of a project that has none: the file, and the directory that may not be there."""
+    written = command("no-script:django")
+    assert written.startswith("mkdir -p -- ~/mysite && printf 'import os")
+    assert written.endswith("get_wsgi_application()\\n' mysite > ~/mysite/wsgi.py")
+    assert "" == command("no-script:django", script=None)
+
+
+def test_what_lies_too_deep_is_named_by_its_path_in_the_home() -> None:
+    """With the line that has it served."""
+    found = ailment("too-deep", FACTS, SETTINGS)
+    assert found.message.startswith("~/mysite/wsgi.py lies too deep")
+    assert found.command == """printf 'script = "%s"\\n' mysite/wsgi.py > ~/.slp.toml"""
+
+
+def test_a_part_of_a_package_is_installed_with_the_package() -> None:
+    """`import weasyprint.css.targets` lacks the whole of it."""
+    assert command("missing-module", name="some.where.else").endswith("pip install some")
+
+
+def test_a_failure_is_told_of_the_app_that_failed() -> None:
+    """What its process or a visit said of it fills the row."""
+    failure = Failure("raises", kind="ValueError", name="n", where="mysite/a.py:3", message="m")
+    told = of_failure(failure, replace(FACTS, kind="", where="", name="", message=""), SETTINGS)
+    said = replace(FACTS, kind="ValueError", name="n", where="mysite/a.py:3", message="m")
+    assert ailment("raises", said, SETTINGS) == told
+    assert "ValueError" in told.message + told.advice
