@@ -108,8 +108,13 @@ def test_nothing_hostile_runs_when_a_command_is_pasted(code: str, tmp_path: Path
         name=attack,
         where=attack,
         package=attack,
-        project=f"/home/slp/alice/{attack.replace('/', '_')}",
-        virtualenv=f"/home/slp/alice/{attack.replace('/', '_')}",
+        # Nowhere else, whatever is wrong: a mutant once wrote below the machine's own /home.
+        home=str(tmp_path),
+        settings=f"{tmp_path}/settings.py",
+        static=f"{tmp_path}/static",
+        script=f"{tmp_path}/mysite/wsgi.py",
+        project=f"{tmp_path}/{attack.replace('/', '_')}",
+        virtualenv=f"{tmp_path}/{attack.replace('/', '_')}",
         hosts=(attack,),
     )
     text = ailment(code, facts, SETTINGS).command
