@@ -48,9 +48,9 @@ class Checkup:
 
     # ---- what apps tell ------------------------------------------------------------------------
 
-    def heard(self, told: Mapping[str, Report]) -> set[str]:
-        """Take what apps told; return whom to look at, since their health is another for it."""
-        now, names = self._clock.wall(), set()
+    def heard(self, told: Mapping[str, Report]) -> dict[str, Condition]:
+        """Take what apps told; return whose health is another for it, and how they are now."""
+        now, news = self._clock.wall(), dict[str, Condition]()
         for name, report in told.items():
             case = self._cases.get(name)
             before = None if case is None else self.health(case, now)
@@ -59,8 +59,8 @@ class Checkup:
             case.health = condition.after(before, report, now)
             if condition.is_news(before, case.health):
                 self._cases.open.add(name)
-                names.add(name)
-        return names
+                news[name] = case.health.state
+        return news
 
     def health(self, case: Case, now: str) -> Health | None:
         """Return what is known of the published app; of another set than before, nothing.

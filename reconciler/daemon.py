@@ -22,7 +22,7 @@ from reconciler import announce
 from reconciler.health.ears import RESERVE, Ears, Heard
 from reconciler.health.visitor import Visitor
 from reconciler.jobs import Ended, Job, Jobs
-from reconciler.model import Visit
+from reconciler.model import Condition, Visit
 from reconciler.observe.descent import Unreadable
 from reconciler.observe.identity import Residents
 from reconciler.outside import Outside
@@ -189,7 +189,11 @@ class Daemon:
 
     def _heard(self, message: Heard) -> None:
         life, told, now = self._life, message.take(), self._outside.clock.now()
-        life.schedule.woken(life.passes.checkup.heard(told), now)
+        news = life.passes.checkup.heard(told)
+        life.schedule.woken(news, now)
+        # One answer of many failed, maybe; and nobody may come for a week to see a good one.
+        failing = {name for name, state in news.items() if state is Condition.FAILING}
+        life.schedule.failed(failing, now)
         # The code is another, and nobody knows how that is until somebody asks.
         life.schedule.changed({name for name, report in told.items() if report.is_outdated}, now)
         self._teller.ears(life.ears.trouble, life.ears.muted)
@@ -320,24 +324,25 @@ class Daemon:
             life.schedule.postponed(name, self._outside.clock.now())
             return
         set_name, target = found
-        then = partial(self._visited, life, name, set_name)
+        then = partial(self._visited, life, name, set_name, time.monotonic())
         job = Job(f"visit {name}", partial(life.visitor.visit, target), then, may_be_left=True)
         try:
             self._jobs.start(job)
         except Exception as error:  # noqa: BLE001  no thread: it is tried again
             then(error)
 
-    def _visited(self, life: Life, name: str, set_name: str, ended: Visit | Exception) -> None:
+    def _visited(
+        self, life: Life, name: str, set_name: str, began: float, ended: Visit | Exception
+    ) -> None:
         if life is not self._life:
             return
-        now = self._outside.clock.now()
+        now, took, works = self._outside.clock.now(), time.monotonic() - began, False
         if isinstance(ended, Exception):
             self._log.error("visit.failed", account=name, message=str(ended))
-            life.schedule.visited(name, took=0.0, works=False, now=now)
-            return
-        works = life.passes.checkup.visited(name, replace(ended, set=set_name))
-        life.schedule.visited(name, took=ended.took, works=works, now=now)
-        life.schedule.woken([name], now)
+        else:
+            works = life.passes.checkup.visited(name, replace(ended, set=set_name))
+            life.schedule.woken([name], now)
+        life.schedule.visited(name, took=took, works=works, now=now)
 
     def _write_status(self) -> None:
         schedule, clock = self._life.schedule, self._outside.clock

@@ -73,6 +73,17 @@ class Rounds:
             row.asked, row.pause = min(row.asked, now), AGAIN
             self._calm.pop(name, None)
 
+    def doubt(self, names: Iterable[str], now: float) -> None:
+        """They fail, as they say themselves: as if a visit had found it.
+
+        Of those under way the visit will tell: that may be how it came about.
+        """
+        for name in names if self._probe.enabled else ():
+            row = self._rows.setdefault(name, _Row())
+            if not row.is_under_way:
+                row.asked = min(row.asked, now + row.pause)
+                self._calm.pop(name, None)
+
     def ask_some_time(self, names: Iterable[str]) -> None:
         """Nothing is known of their apps."""
         for name in names if self._probe.enabled else ():
@@ -120,7 +131,7 @@ class Rounds:
             taken.append(name)
 
     def ended(self, name: str, *, took: float, works: bool, now: float) -> None:
-        """A visit has ended, after so many seconds."""
+        """A visit has ended, whole, after so many seconds."""
         row = self._rows.setdefault(name, _Row())
         row.is_under_way, row.is_slow = False, took > SLOW
         rest = min(REST_MOST, REST_LEAST * 2 ** max(0.0, row.burst - BURST))

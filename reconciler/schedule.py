@@ -253,6 +253,11 @@ class Schedule:
         self._rounds.ask(names, now + VISIT_AFTER)
         self._plan_visits(now)
 
+    def failed(self, names: Iterable[str], now: float) -> None:
+        """Answers of these apps failed: whether they still do, a visit by and by tells."""
+        self._rounds.doubt(names, now)
+        self._plan_visits(now)
+
     def untold(self, names: Iterable[str], now: float) -> None:
         """Nothing is known of these apps: they are visited when nobody else is."""
         self._rounds.ask_some_time(names)

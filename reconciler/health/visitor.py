@@ -26,7 +26,7 @@ from reconciler.model import Visit
 MAX_HOPS = 5
 """Answers on the way to a page: https, a slash, a language, a login."""
 MAX_ASKED = 20
-"""What pages load that is asked for."""
+"""What pages load that is asked for; and of what lies outside, of each kind, what is told."""
 _ASK_WITHIN = 5.0
 """Seconds for each of those."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -131,7 +131,7 @@ class _Tour:
             if place is None:
                 return answer
             if not self._is_own(place):
-                self.outside["redirect", place.path] = None
+                self._leads_out("redirect", place)
                 return answer
             try:
                 answer = self._address.ask("GET", place, self.deadline)
@@ -157,16 +157,23 @@ class _Tour:
 
     def note(self, page: hypertext.Hypertext, *, leads: bool) -> None:
         """Sort the links of the page that was reached last."""
-        base = urljoin(self.at.url, page.base) if page.base else self.at.url
+        try:
+            base = urljoin(self.at.url, page.base)
+        except ValueError:  # http://[, of which a browser makes nothing either
+            base = self.at.url
         for kind, links in (("load", page.loads), ("lead", page.leads if leads else ())):
             for link in links:
                 place = self._place(link, base)
                 if place is None:
                     continue
                 if not self._is_own(place):
-                    self.outside[kind, place.path] = None
+                    self._leads_out(kind, place)
                 elif kind == "load":
                     self._loads[place] = None
+
+    def _leads_out(self, kind: str, place: Place) -> None:
+        if sum(known == kind for known, _ in self.outside) < MAX_ASKED:
+            self.outside[kind, place.path] = None
 
     def missing(self) -> Iterator[tuple[str, int]]:
         """Ask for what pages load; yield what is not to be had."""
@@ -180,7 +187,10 @@ class _Tour:
                 yield place.path, status
 
     def _place(self, link: str, base: str | None = None) -> Place | None:
-        """Return where a link leads; None where that is not this server, or nowhere."""
+        """Return where a link leads; None where that is not this server, or nowhere.
+
+        Nor where it is longer than people write: a `<base>` is before each link of a page.
+        """
         try:
             url = urlsplit(urljoin(base or self.at.url, link))
             port = url.port
@@ -193,6 +203,8 @@ class _Tour:
         path = quote(url.path or "/", safe=_AS_THEY_ARE)
         if url.query:
             path += "?" + quote(url.query, safe=_AS_THEY_ARE + "?")
+        if len(path) > hypertext.MAX_LENGTH:
+            return None
         return Place(url.scheme, quote(url.netloc.rpartition("@")[2], safe=":.-_[]"), path)
 
     def _names(self) -> frozenset[str]:

@@ -6,7 +6,7 @@ the number is right: the apps of a class fail within seconds, one after the othe
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
@@ -30,33 +30,34 @@ class Fault(Struct, frozen=True):
     accounts: tuple[str, ...]
     of: int
     """How many apps are served."""
-    example: Wellness
+    why: str
 
     @property
     def text(self) -> str:
         """It in one sentence."""
-        found = self.example
-        why = f"{found.exception}: {found.said}" if found.said else found.message
-        return f"{len(self.accounts)} of {self.of} fail for the same reason: {why}"
+        return f"{len(self.accounts)} of {self.of} fail for the same reason: {self.why}"
 
 
 def faults(accounts: Mapping[str, AccountStatus]) -> list[Fault]:
     """Return the faults that at least `LEAST` accounts share, the commonest first."""
-    served, found = 0, defaultdict[Key, list[str]](list)
+    served, found = 0, defaultdict[Key, dict[str, str]](dict)
     for name, account in accounts.items():
         served += account.state == State.SERVED
         health = account.health
         if health is not None and health.state == Condition.FAILING:
             # Without a name it is the same where it is the same place: of a template that all have.
             key: Key = (health.code, health.exception, health.name or health.where)
-            found[key].append(name)
-    many = [(key, names) for key, names in found.items() if len(names) >= LEAST]
-    shown = []
-    for key, names in sorted(many, key=lambda pair: -len(pair[1])):
-        example = accounts[names[0]].health
-        assert example is not None
-        shown.append(Fault(key, tuple(names), served, example))
-    return shown
+            said = f"{health.exception}: {health.said}" if health.said else health.message
+            found[key][name] = said
+    many = [(key, whys) for key, whys in found.items() if len(whys) >= LEAST]
+    many.sort(key=lambda pair: -len(pair[1]))
+    return [Fault(key, tuple(whys), served, _why(key, whys.values())) for key, whys in many]
+
+
+def _why(key: Key, whys: Iterable[str]) -> str:
+    """Return what many of them say; else what they have in common: no app chooses it for all."""
+    why, count = Counter(whys).most_common(1)[0]
+    return why if count >= LEAST else " ".join(filter(None, key[1:])) or str(key[0])
 
 
 class _Noted(Struct, frozen=True):
@@ -100,5 +101,5 @@ class Herald:
 
 
 def _event(fault: Fault) -> Event:
-    keys = {"code": fault.example.code, "message": fault.text, "count": len(fault.accounts)}
+    keys = {"code": fault.key[0], "message": fault.text, "count": len(fault.accounts)}
     return Event("warning", "apps.failing", keys)

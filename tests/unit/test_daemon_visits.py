@@ -110,6 +110,32 @@ def test_an_app_that_says_that_its_code_changed_is_visited(machine: Machine) -> 
         until(machine, lambda: "failing" == machine.health("alice")["state"])
 
 
+def test_an_app_rests_for_what_its_whole_visit_held(machine: Machine) -> None:
+    """A first page at once, and pictures that never come, hold one of two places for long."""
+    machine.configure(probe={"enabled": True, "timeout": 3})
+    machine.student("alice")
+    machine.apache.plays |= {ALICE: (200, '<img src="x.png">'), f"{ALICE}x.png": None}
+    with machine.daemon():
+        until(machine, lambda: "working" == machine.health("alice")["state"])
+        machine.later(3.0)  # longer than an app rests that is done at once
+        assert machine.tell("alice", "ends", why="changed")
+        machine.stays(lambda: 1 == machine.apache.visits.count(ALICE), during=1.0)
+        machine.later(60.0)
+        machine.database()
+        until(machine, lambda: 2 == machine.apache.visits.count(ALICE))
+
+
+def test_an_app_that_says_that_an_answer_failed_is_visited_by_and_by(machine: Machine) -> None:
+    """Nobody else may come for a week, and a single exception is no state of an app."""
+    machine.student("alice")
+    machine.apache.plays[ALICE] = GOOD
+    with machine.daemon():
+        until(machine, lambda: "working" == machine.health("alice")["state"])
+        assert machine.tell("alice", "raised", code="raises", kind="OSError")
+        until(machine, lambda: "failing" == machine.health("alice")["state"])
+        again(machine, lambda: "working" == machine.health("alice")["state"])
+
+
 def test_where_apps_have_hosts_they_are_visited_there(machine: Machine) -> None:
     """What leads out of the path is inside, at the host."""
     machine.configure(urls={"hosts": "{account}.apps.example.edu"})

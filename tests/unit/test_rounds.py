@@ -111,6 +111,41 @@ def test_what_does_not_work_is_visited_again_later_each_time() -> None:
     assert inf == made.next(), "it works, and is left alone"
 
 
+def test_who_tells_of_a_failure_is_visited_by_and_by() -> None:
+    """As if a visit had found it: it may have been one answer of many."""
+    made = rounds()
+    made.doubt(["a"], 0.0)
+    assert [AGAIN] == [at for at, _ in run(made, 4000.0)], "then it works, and is left alone"
+    made.doubt(["a"], 5000.0)
+    begun = [at for at, _ in run(made, 5000.0 + 4 * AGAIN, works=False, now=5000.0)]
+    assert [5000.0 + AGAIN, 5000.0 + 2 * AGAIN + TOOK] == [round(at, 6) for at in begun]
+    made.doubt(["a"], made.next() - 1.0)
+    later = made.next()
+    made.ask(["a"], later - 0.5)
+    assert later - 0.5 == made.next(), "a change comes first"
+
+
+def test_what_a_visit_brings_about_itself_asks_for_no_other() -> None:
+    """A page beside the first one may raise each time: the visit says how the app is."""
+    made = rounds()
+    made.ask(["a"], 0.0)
+    assert ("a",) == made.take(0.0)
+    made.doubt(["a"], 0.1)
+    made.ended("a", took=TOOK, works=True, now=TOOK)
+    assert inf == made.next()
+
+
+def test_who_tells_of_a_failure_in_a_loop_is_visited_now_and_then() -> None:
+    """As rarely as who changes something in a loop."""
+    made, begun = rounds(), 0
+    for tick in range(20 * 600):
+        made.doubt(["loop"], tick / 20)
+        for name in made.take(tick / 20):
+            begun += 1
+            made.ended(name, took=0.0, works=True, now=tick / 20)
+    assert begun <= 600 / AGAIN
+
+
 def test_a_loop_of_changes_is_not_a_loop_of_visits() -> None:
     """An app rests, longer if it took long."""
     made = rounds(per_minute=6000)

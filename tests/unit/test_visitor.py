@@ -6,6 +6,7 @@ import gzip
 import threading
 import time
 import tracemalloc
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -206,6 +207,12 @@ def test_a_base_of_a_page_counts(stage: Stage) -> None:
     assert (("load", "/x.png"),) == told.outside
 
 
+def test_a_base_that_is_none_is_left_out(stage: Stage) -> None:
+    """As a browser does; the page is an answer all the same."""
+    told = first(stage, page('<base href="http://["><title>Shop</title><img src="x.png">'))
+    assert (200, "Shop", ((f"{BASE}/x.png", 404),)) == (told.status, told.title, told.missing)
+
+
 # ---- answers that are hostile -------------------------------------------------------------------
 
 
@@ -284,6 +291,15 @@ def test_a_body_that_is_no_text_is_no_page(stage: Stage, body: bytes, header: st
     """Nothing is unpacked: a bomb stays as small as it came."""
     told = first(stage, page("", "200 OK", header).encode("latin-1") + body)
     assert (200, "") == (told.status, told.title.replace("\u202ex", ""))
+
+
+def test_what_leads_out_is_kept_in_a_few_kilobytes(stage: Stage) -> None:
+    """A base stands before each link: nine kilobytes of page were five megabytes of links."""
+    links = "".join(f'<img src="{n}"><a href="a{n}">' for n in range(200))
+    for base in ("/x/" + "\U0001f600" * 990, "/" + "x" * 900):
+        told = first(stage, page(f'<base href="{base}/">{links}'))
+        assert sum(len(path) for _, path in told.outside) <= 2 * MAX_ASKED * 1000
+    assert {"load": MAX_ASKED, "lead": MAX_ASKED} == Counter(kind for kind, _ in told.outside)
 
 
 def test_only_so_many_links_are_asked_for(stage: Stage) -> None:
