@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from reconciler.model import Condition, State
 from reconciler.report.events import Event
-from reconciler.report.status import AccountStatus, Wellness
+from reconciler.report.status import AccountStatus
 
 LEAST = 3
 """Fewer are a coincidence, or neighbours who help each other."""

@@ -2,7 +2,6 @@
 
 import _thread
 import sys
-import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,16 +37,46 @@ class Application:
     def __call__(self, environ: "dict[str, Any]", start_response: "Callable[..., Any]") -> "Any":
         """Answer one request."""
         process = self._process
-        process.active[_thread.get_ident()] = time.monotonic()
-        if not process.ticking:
-            process.ticking = True
-            process.nudge()
+        process.answers()
         environ["wsgi.errors"] = process.errors  # where Flask writes
+        environ["wsgi.input"] = _Input(process, environ["wsgi.input"])
         answer = _Answer(process, environ, start_response)
         try:
             return answer.of(self._application(environ, answer.start))
         except BaseException as error:
             return answer.instead(error)
+
+
+class _Input:
+    """A request's body: whoever waits for a slow visitor to send it does not hang."""
+
+    __slots__ = ("_body", "_process")
+
+    def __init__(self, process: "Process", body: "Any") -> None:
+        self._process, self._body = process, body
+
+    def read(self, *size: int) -> "Any":
+        return self._waited(self._body.read, *size)
+
+    def readline(self, *size: int) -> "Any":
+        return self._waited(self._body.readline, *size)
+
+    def readlines(self, *hint: int) -> "Any":
+        return self._waited(self._body.readlines, *hint)
+
+    def __iter__(self) -> "Iterator[bytes]":
+        return iter(self.readline, b"")
+
+    def __getattr__(self, name: str) -> "Any":
+        return getattr(self._body, name)
+
+    def _waited(self, how: "Callable[..., Any]", *size: int) -> "Any":
+        is_timed = self._process.active.pop(_thread.get_ident(), None) is not None
+        try:
+            return how(*size)
+        finally:
+            if is_timed:
+                self._process.answers()
 
 
 class Failure:

@@ -54,15 +54,26 @@ def follow(process: "Process") -> None:
         if watches is not None:
             changed |= watches.renew()
         if not changed:
-            poll.poll(_TICK * 1000 if process.active else None)
+            poll.poll(min(_TICK, process.limit or _TICK) * 1000 if process.ticking else None)
             _drain(read)
             if watches is not None:
                 changed |= watches.changed()
-    assert watches is not None
-    _wait_for_quiet(watches, changed)
+        if watches is not None and changed:
+            _wait_for_quiet(watches, changed)
+            changed = {path for path in changed if not _is_loaded(process, path)}
     for path in changed:
         _forget_compiled(path)
-    process.end(sorted(os.path.relpath(path, process.home) for path in changed))
+    process.end(sorted(changed))
+
+
+def _is_loaded(process: "Process", path: str) -> bool:
+    """Whether a file is as the process has it, since the app writes it itself.
+
+    As a `version.py` at each load: who ends for it ends for ever. What an answer writes over a
+    template, as folium's maps are, Django and Flask would never show.
+    """
+    is_early = changes.modified(path) <= process.loaded_at
+    return process.is_own(path) and (is_early or changes.is_code(os.path.basename(path)))
 
 
 class _Watches:

@@ -154,10 +154,18 @@ class _Both(io.RawIOBase):
         return len(data)
 
 
-def capture(log: Log) -> "TextIO":
-    """Let `sys.stdout` and `sys.stderr` write to the log as well; return the latter."""
-    for name in ("stdout", "stderr"):
-        both: Any = _Both(log, getattr(sys, name))
-        text = io.TextIOWrapper(both, "utf-8", "backslashreplace", line_buffering=True)
-        setattr(sys, name, text)
-    return sys.stderr
+def capture(log: Log) -> "list[TextIO]":
+    """Let `sys.stdout` and `sys.stderr` write to the log as well.
+
+    Returns what is to be kept: a stream of our own as `sys.stderr` is, first, and then those two.
+    Apps put others in their place that write to the same buffer, and one that nobody has any more
+    closes its own; or they detach it.
+    """
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr, own = (_stream(log, each) for each in (*before, before[1]))
+    return [own, sys.stdout, sys.stderr]
+
+
+def _stream(log: Log, before: "Any") -> "TextIO":
+    both: Any = _Both(log, before)
+    return io.TextIOWrapper(both, "utf-8", "backslashreplace", line_buffering=True)

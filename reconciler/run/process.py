@@ -24,6 +24,7 @@ _SETTLED = 1.0  # seconds that what follows leaves the processor to a first requ
 _SENT = 0.1
 """*Measured*: without it, a first request took 15 ms in place of 11: one thread runs at a time."""
 _FOLDED = 1.0  # seconds in which an error that is raised again is counted, and not written
+_WRITTEN = 256  # paths that are kept of what the app writes: uploads are many
 _LOADING, _LOADED, _FAILED = range(3)
 _FILES_CLOCK = 5  # CLOCK_REALTIME_COARSE: files' own times are of it, up to 4 ms behind
 _INTERRUPT = 2  # SIGINT: to import `signal` brings `enum` and `collections`
@@ -38,8 +39,9 @@ class Process:
         self._clock = time.monotonic()
         self.home = os.path.realpath(os.environ.get("HOME") or os.path.dirname(app["project"]))
         self.log = Log(self.home, self.run["log_bytes"])
-        self.errors = capture(self.log)
-        """Our `sys.stderr`, whatever the app makes of that name."""
+        self._streams = capture(self.log)
+        self.errors = self._streams[0]
+        """As `sys.stderr` was at first, whatever the app makes of that name."""
         self.active: dict[int, float] = {}
         """Threads that answer and have sent nothing yet, and since when."""
         self.pending: dict[int, BaseException] = {}
@@ -47,6 +49,8 @@ class Process:
         self.wake: Optional[int] = None
         """Where a byte makes the thread look at what is new."""
         self.ticking = False
+        self._written: set[str] = set()
+        """What the app itself has opened to write, or given a name, by its real path."""
         self.modules = 0
         """How many were loaded when it looked last."""
         self.answered = False
@@ -61,6 +65,7 @@ class Process:
 
     def start(self) -> None:
         """Start the thread."""
+        sys.addaudithook(self._audited)
         _thread.start_new_thread(self._watch, ())
 
     # ---- what has happened --------------------------------------------------------------------
@@ -70,6 +75,7 @@ class Process:
         import atexit
 
         self.took = time.monotonic() - self._clock
+        self.loaded_at = time.time()  # ahead of all that was written by then
         self._state = _LOADED
         self._turn.release()
         atexit.register(self._at_exit)
@@ -100,6 +106,13 @@ class Process:
             self.answered = True
             self.nudge()
 
+    def answers(self) -> None:
+        """Take the time of this thread, which answers, from now on."""
+        self.active[_thread.get_ident()] = time.monotonic()
+        if not self.ticking:
+            self.ticking = True
+            self.nudge()
+
     def ended_request(self) -> None:
         """Look for modules that it has imported: they are followed as well."""
         self._last_answer = time.monotonic()
@@ -119,13 +132,34 @@ class Process:
             except OSError:  # full: it will look
                 pass
 
+    def is_own(self, path: str) -> bool:
+        """Whether the app itself has written a file."""
+        return os.path.realpath(path) in self._written
+
     def end(self, changed: "list[str]") -> None:
         """End, so that the next request loads what has changed; what is answered is finished."""
-        some = ", ".join(changed[:5]) + (" ..." if len(changed) > 5 else "")
-        self.log.say(f"changed: {some}; the next request loads it")
-        self._ends("changed", changed)
+        names = [os.path.relpath(path, self.home) for path in sorted(changed)]
+        why = "wrote" if all(map(self.is_own, changed)) else "changed"
+        some = ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")
+        self.log.say(f"{why}: {some}; the next request loads it")
+        self._ends(why, names)
         # mod_wsgi takes no new request then, waits for those under way, and makes a new process.
         os.kill(self.pid, _INTERRUPT)
+
+    def _audited(self, event: str, args: "tuple[Any, ...]") -> None:
+        """Be told by Python of all that it does: what is raised here would be raised in the app."""
+        try:
+            if event == "open" and args[2] & 3:
+                path = args[0]
+            elif event == "os.rename":
+                path = args[1]
+            else:
+                return
+            if len(self._written) >= _WRITTEN:
+                self._written.clear()
+            self._written.add(os.path.realpath(os.fsdecode(path)))
+        except Exception:  # a number, what the app audits itself
+            pass
 
     # ---- the thread ---------------------------------------------------------------------------
 

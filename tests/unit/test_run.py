@@ -166,6 +166,7 @@ def test_what_hangs_is_told_with_its_place(student: Student) -> None:
     host = student.start(startup_timeout=1.0)
     assert "fine" == host.ask(PATH_INFO="/sleep")["body"]
     assert "time.sleep(2.5)" not in host.ask()["body"]
+    assert "hangs" == student.told("raised")["code"]
     student.save("shop/wsgi.py", GOOD)
     student.save(
         "shop/views.py", "import time\nprint('begun')\nwhile True:\n    time.sleep(0.01)\n"
@@ -176,6 +177,28 @@ def test_what_hangs_is_told_with_its_place(student: Student) -> None:
     told = student.told("failed")
     assert ("hangs", 3 <= int(told["where"].rpartition(":")[2]) <= 4) == (told["code"], True)
     assert "shop/views.py" in student.log
+
+
+def test_whoever_waits_for_a_slow_visitor_does_not_hang(student: Student) -> None:
+    """An upload over a bad line is no fault of the app's; what it does after that may be."""
+    student.save("shop/wsgi.py", """\
+import time
+def application(environ, start_response):
+    body = environ["wsgi.input"]
+    told = [body.readline(), *body.readlines(), body.read(9), *body]
+    assert 8 == body.tell()
+    time.sleep(float(environ.get("WORK", "0")))
+    start_response("200 OK", [])
+    return told
+""")  # fmt: skip
+    host = student.start(startup_timeout=1.0)
+    assert "one\ntwo\n" == host.ask()["body"]
+    student.told("loaded")
+    assert "one\ntwo\n" == host.ask(LATE="2.5")["body"]
+    with pytest.raises(TimeoutError):
+        student.told("raised", within=0.5)
+    assert "one\ntwo\n" == host.ask(LATE="0.2", WORK="2.5")["body"]
+    assert "hangs" == student.told("raised")["code"]
 
 
 @pytest.mark.parametrize(
@@ -275,6 +298,37 @@ def application(environ, start_response):
     assert "as it was\n" == other.read_text()
 
 
+@pytest.mark.parametrize(
+    "trick",
+    [
+        "sys.stdout = io.TextIOWrapper(sys.stdout.buffer, encoding='utf-8')",
+        "sys.stderr = io.TextIOWrapper(sys.stderr.buffer, encoding='utf-8')",
+        "sys.stderr = io.TextIOWrapper(sys.stderr.detach(), encoding='utf-8')",
+        "sys.stdout, sys.stderr = codecs.getwriter('utf-8')(sys.stdout.buffer), sys.stdout",
+        "sys.stderr.close()",
+    ],
+)
+def test_an_app_may_put_other_streams_in_the_place_of_ours(mine: Student, trick: str) -> None:
+    """As much code does that wants to print umlauts; what it raises is told and logged anyway."""
+    mine.save("shop/wsgi.py", f"""\
+import codecs, gc, io, sys
+{trick}
+gc.collect()
+def application(environ, start_response):
+    print("h\u00e4llo", flush=True)
+    if environ["PATH_INFO"] == "/raises":
+        raise KeyError("mine")
+    start_response("200 OK", [])
+    return [b"fine"]
+""")  # fmt: skip
+    host = mine.start()
+    assert "fine" == host.ask()["body"]
+    answer = host.ask(PATH_INFO="/raises")
+    assert ("500 Internal Server Error", None) == (answer["status"], answer.get("raised"))
+    assert "KeyError" == mine.told("raised")["kind"]
+    assert "KeyError: 'mine'" in mine.log
+
+
 def test_that_it_works_is_told_until_somebody_has_heard_it(mine: Student) -> None:
     """The daemon may be begun anew just then, and would go on to say that it fails."""
     mine.save("shop/wsgi.py", GOOD)
@@ -337,6 +391,56 @@ def test_what_a_process_follows_is_what_it_has(mine: Student) -> None:
         assert 0 == host.ended(10), change
         told = mine.told("ends")
         assert [os.path.normpath(f"shop/{change}")] == told["changed"]
+
+
+def test_who_writes_its_own_files_is_not_loaded_without_end(mine: Student) -> None:
+    """A `version.py` and a page at each load; what is saved beside them is followed."""
+    mine.save("shop/wsgi.py", """\
+import os, shutil
+here = os.path.dirname(os.path.abspath(__file__))
+with open(os.path.join(here, "version.py"), "w") as stream:
+    stream.write("VERSION = 1\\n")
+with open("new", "w") as stream:
+    stream.write("it is loaded")
+os.replace("new", os.path.join(here, "templates", "state.html"))
+from shop import version
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return [b"fine"]
+""")  # fmt: skip
+    mine.save("shop/templates/other.html", "")
+    host = mine.start()
+    assert "fine" == host.ask()["body"]
+    mine.told("loaded")
+    assert host.is_there(1.5), mine.log
+    mine.save("shop/templates/other.html", "another")
+    assert 0 == host.ended(10)
+    told = mine.told("ends")
+    assert ("changed", ["shop/shop/templates/other.html"]) == (told["why"], told["changed"])
+
+
+def test_a_template_that_an_answer_writes_is_shown_by_the_next_one(mine: Student) -> None:
+    """A map by folium; that it ends for it is told as what it is, and asks nobody to visit it."""
+    mine.save("shop/templates/map.html", "old")
+    mine.save("shop/wsgi.py", """\
+import os
+here = os.path.dirname(os.path.abspath(__file__))
+def application(environ, start_response):
+    if environ["PATH_INFO"] == "/map":
+        with open(os.path.join(here, "templates/map.html"), "w") as stream:
+            stream.write("new")
+    start_response("200 OK", [])
+    return [b"fine"]
+""")  # fmt: skip
+    host = mine.start()
+    assert "fine" == host.ask()["body"]
+    mine.told("loaded")
+    assert host.is_there(1.5)
+    assert "fine" == host.ask(PATH_INFO="/map")["body"]
+    assert 0 == host.ended(10)
+    told = mine.told("ends")
+    assert ("wrote", ["shop/shop/templates/map.html"]) == (told["why"], told["changed"])
+    assert "-- wrote: shop/shop/templates/map.html; the next request loads it" in mine.log
 
 
 def test_what_changed_since_it_worked_is_told(mine: Student) -> None:

@@ -11,6 +11,19 @@ import signal
 import socket
 import sys
 import threading
+import time
+
+
+class Body(io.BytesIO):
+    """What a visitor sends, so many seconds late."""
+
+    def __init__(self, late):
+        super().__init__(b"one\ntwo\n")
+        self._late = late
+
+    def read(self, *size):
+        time.sleep(self._late)
+        return super().read(*size)
 
 
 def answer(module, connection):
@@ -24,7 +37,8 @@ def answer(module, connection):
             told.update(status=status, headers=headers)
 
         environ = {
-            "REQUEST_METHOD": "GET", "PATH_INFO": "/", "wsgi.input": io.BytesIO(),
+            "REQUEST_METHOD": "GET", "PATH_INFO": "/",
+            "wsgi.input": Body(float(asked.pop("LATE", "0"))),
             "wsgi.errors": sys.__stderr__, "SERVER_NAME": "s", "SERVER_PORT": "80",
             "wsgi.url_scheme": "http", **asked,
         }  # fmt: skip
