@@ -238,7 +238,7 @@ def test_reports_of_who_is_not_served_are_nobodys(machine: Machine) -> None:
     passes = Passes(machine.settings, machine.outside)
     passes.look()
     told = dict.fromkeys(("alice", "mallory"), Report(Event.LOADED))
-    assert set() == passes.checkup.heard(told)
+    assert {} == passes.checkup.heard(told)
     passes.close()
 
 
