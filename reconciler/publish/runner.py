@@ -1,6 +1,7 @@
 """The runner's files, put where every student's process can read them.
 
     runner/<digest>/slp_runner/*.py  mends.json  __pycache__   root's, and never changed
+                    waitress/*.py                __pycache__
 
 A directory is written under another name and renamed, so one that has its name is whole. Its name
 is the digest of all that is in it: a new program makes a new one, and an app that was started by
@@ -18,7 +19,7 @@ import sys
 import tempfile
 from collections.abc import Container
 from functools import cache
-from importlib.util import cache_from_source
+from importlib.util import cache_from_source, find_spec
 from pathlib import Path
 from types import CodeType
 
@@ -27,38 +28,53 @@ from reconciler.publish import files
 _PACKAGE = "slp_runner"
 """As which apps import it: no name that a student's own package has."""
 _SOURCES = Path(__file__).resolve().parent.parent / "run"
+_SERVER = "waitress"
+"""What answers where mod_wsgi does not; the runner alone imports it from here."""
 _LIMIT = 1024 * 1024
 _HEADER = 16  # bytes before the code
 
 
 @cache
 def _sources() -> dict[str, bytes]:
+    """Return all that is published, by its path below the runner's directory."""
+    server = find_spec(_SERVER)
+    assert server is not None
+    assert server.origin is not None
+    packages = {_PACKAGE: _SOURCES, _SERVER: Path(server.origin).parent}
     return {
-        path.name: path.read_bytes()
-        for path in sorted(_SOURCES.iterdir())
+        f"{package}/{path.name}": path.read_bytes()
+        for package, directory in packages.items()
+        for path in sorted(directory.iterdir())
         if path.suffix in {".py", ".json", ".html"}
     }
 
 
-@cache
+def _bytecode(name: str) -> str:
+    """Return where Python looks for what a source is compiled to."""
+    return cache_from_source(name, optimization="")
+
+
 def _compiled() -> dict[str, bytes]:
     """Return the bytecode: no student may write it there, and each start would compile it."""
     found = {}
     with tempfile.TemporaryDirectory() as directory:
-        for name, source in _sources().items():
-            if name.endswith(".py"):
-                path, made = Path(directory, name), Path(directory, f"{name}c")
-                path.write_bytes(source)
-                py_compile.compile(
-                    str(path),
-                    cfile=str(made),
-                    dfile=name,
-                    doraise=True,
-                    optimize=2,  # without docstrings, which each app's process would have in memory
-                    invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
-                )
-                found[cache_from_source(name, optimization="")] = made.read_bytes()
+        path, made = Path(directory, "source"), Path(directory, "made")
+        for name in _modules():
+            path.write_bytes(_sources()[name])
+            py_compile.compile(
+                str(path),
+                cfile=str(made),
+                dfile=name.rpartition("/")[2],
+                doraise=True,
+                optimize=2,  # without docstrings, which each app's process would have in memory
+                invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+            )
+            found[_bytecode(name)] = made.read_bytes()
     return found
+
+
+def _modules() -> list[str]:
+    return [name for name in _sources() if name.endswith(".py")]
 
 
 @cache
@@ -96,19 +112,18 @@ class Runner:
         self._seen = True
 
     def _is_whole(self) -> bool:
-        package = f"{self.path}/{_PACKAGE}"
+        sources, compiled = _sources().items(), map(_bytecode, _modules())
         return all(
-            files.read(f"{package}/{name}", limit=_LIMIT) == data
-            for name, data in _sources().items()
-        ) and all(_is_code(files.read(f"{package}/{name}", limit=_LIMIT)) for name in _compiled())
+            files.read(f"{self.path}/{name}", limit=_LIMIT) == data for name, data in sources
+        ) and all(_is_code(files.read(f"{self.path}/{name}", limit=_LIMIT)) for name in compiled)
 
     def _write(self) -> None:
         os.makedirs(self._home, mode=0o755, exist_ok=True)
         temporary = files.beside(self.path)
         try:
-            os.makedirs(f"{temporary}/{_PACKAGE}/__pycache__", mode=0o755)
             for name, data in {**_sources(), **_compiled()}.items():
-                files.create(f"{temporary}/{_PACKAGE}/{name}", data, durable=False)
+                os.makedirs(os.path.dirname(f"{temporary}/{name}"), mode=0o755, exist_ok=True)
+                files.create(f"{temporary}/{name}", data, durable=False)
             shutil.rmtree(self.path, ignore_errors=True)
             os.rename(temporary, self.path)
         except BaseException:

@@ -27,12 +27,14 @@ TYPE_CHECKING = (
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import CodeType
-    from typing import Any
+    from typing import Any, Optional
 
 
-def start(app: "dict[str, Any]", namespace: "dict[str, Any]") -> None:
+def start(
+    app: "dict[str, Any]", namespace: "dict[str, Any]", process: "Optional[Process]" = None
+) -> None:
     """Execute the script of `app` (what `app.json` says) in `namespace`, which mod_wsgi reads."""
-    process = Process(app)
+    process = process or Process(app)
     process.start()
     answer: Callable[..., Any]
     try:

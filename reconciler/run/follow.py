@@ -18,7 +18,7 @@ from . import changes
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
+    from typing import Any, Optional
 
     from .process import Process
 
@@ -31,13 +31,15 @@ _QUIET, _PATIENCE = 0.02, 2.0
 _QUIET_INSTALL = 1.0  # pip unpacks one distribution after the other
 _TICK = 5.0  # seconds between looks at answers that take long
 _CODE, _TEMPLATES, _PACKAGES = "code", "templates", "packages"
+_REPLACED = 0x4 | 0x400 | 0x800 | 0x02000000
+"""Its attributes, which are its last name as well, its end, its move; of a link itself."""
 
 
 def follow(process: "Process") -> None:
     """Return when a change has ended the process; or at once, where nothing can be watched."""
     read, process.wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        watches = _Watches(process) if process.run["follow"] else None
+        watches = _Watches(process) if process.run["follow"] or process.link else None
     except OSError:  # the user's instances are used up: it goes on as it was loaded
         process.log.say("changes are not followed: there are too many inotify instances")
         watches = None
@@ -48,13 +50,16 @@ def follow(process: "Process") -> None:
     changed: set[str] = set()
     has_worked = False
     while not changed:
+        if process.is_replaced:
+            process.make_room()
+            return
         _look_at_answers(process)
         if process.answered and not has_worked:
             has_worked = bool(process.log.worked(process.began))
         if watches is not None:
             changed |= watches.renew()
         if not changed:
-            poll.poll(min(_TICK, process.limit or _TICK) * 1000 if process.ticking else None)
+            poll.poll(_patience(process, watches))
             _drain(read)
             if watches is not None:
                 changed |= watches.changed()
@@ -64,6 +69,13 @@ def follow(process: "Process") -> None:
     for path in changed:
         _forget_compiled(path)
     process.end(sorted(changed))
+
+
+def _patience(process: "Process", watches: "Optional[_Watches]") -> "Optional[float]":
+    """Return in how many milliseconds to look again, whatever happens; None: not at all."""
+    if process.ticking:
+        return min(_TICK, process.limit or _TICK) * 1000
+    return 1000 if watches is None and process.link else None
 
 
 def _is_loaded(process: "Process", path: str) -> bool:
@@ -88,11 +100,15 @@ class _Watches:
         self._since = process.began
         self._known: dict[str, str] = {}
         self._folders: dict[int, str] = {}
+        if process.link:  # for the thread to wake: what it says is read from the link
+            self._libc.inotify_add_watch(self.fd, os.fsencode(process.link), _REPLACED)
         self._collected = ""
         """Where Django collects static files, and keeps the list of their names."""
 
     def renew(self) -> "set[str]":
         """Watch what was imported since; return what had changed before that."""
+        if not self._process.run["follow"]:
+            return set()
         process, began = self._process, changes.files_clock()
         process.modules, known = len(sys.modules), set(self._known)
         for folder in _of_code(process):

@@ -42,6 +42,8 @@ class Process:
         self._streams = capture(self.log)
         self.errors = self._streams[0]
         """As `sys.stderr` was at first, whatever the app makes of that name."""
+        self.link = app.get("link", "")
+        """What names the account's current set, where nobody else ends a process of one before."""
         self.active: dict[int, float] = {}
         """Threads that answer and have sent nothing yet, and since when."""
         self.pending: dict[int, BaseException] = {}
@@ -131,6 +133,20 @@ class Process:
                 os.write(self.wake, b".")
             except OSError:  # full: it will look
                 pass
+
+    @property
+    def is_replaced(self) -> bool:
+        """Whether another set is published, or none."""
+        try:
+            current = os.readlink(self.link) if self.link else self.app["set"]
+        except OSError:
+            return True
+        return bool(os.path.basename(current) != self.app["set"])
+
+    def make_room(self) -> None:
+        """End, since another set is published: what is answered is finished."""
+        self._ends("replaced", [])
+        os.kill(self.pid, _INTERRUPT)
 
     def is_own(self, path: str) -> bool:
         """Whether the app itself has written a file."""

@@ -28,14 +28,15 @@ def test_it_is_whole_compiled_and_nobodys_to_write(tmp_path: Path) -> None:
     """Each start of each app's process would compile it otherwise."""
     mine = Runner(str(tmp_path))
     mine.prepare()
-    (package,) = Path(mine.path).iterdir()
+    package = Path(mine.path, "slp_runner")
+    assert {"slp_runner", "waitress"} == set(os.listdir(mine.path))
     ours = Path(runner.__file__).parents[1] / "run"
     names = {path.name for path in ours.iterdir() if path.suffix in {".py", ".json", ".html"}}
     assert names | {"__pycache__"} == set(os.listdir(package))
     assert {"process.py", "mends.json"} < names
-    for path in package.rglob("*"):
+    for path in Path(mine.path).rglob("*"):
         assert not path.stat().st_mode & 0o022
-    for path in package.glob("*.py"):
+    for path in Path(mine.path).glob("*/*.py"):
         assert Path(importlib.util.cache_from_source(str(path))).is_file()
 
 
@@ -60,7 +61,7 @@ def test_it_is_made_once_and_never_half(tmp_path: Path, monkeypatch: pytest.Monk
     assert before == os.stat(mine.path).st_ino
 
 
-@pytest.mark.parametrize("lost", ["slp_runner/process.py", "slp_runner/__pycache__/*.pyc"])
+@pytest.mark.parametrize("lost", ["slp_runner/process.py", "*/__pycache__/*.pyc", "waitress/*.py"])
 def test_what_a_power_cut_left_of_it_is_made_whole(tmp_path: Path, lost: str) -> None:
     """It is not synced; a process that begins looks at all of it, once."""
     Runner(str(tmp_path)).prepare()
