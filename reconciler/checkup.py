@@ -6,7 +6,7 @@ Each row's `health`, `visit` and `voice` is written here, by the thread that loo
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
 from msgspec.structs import replace
@@ -19,7 +19,6 @@ from reconciler.health import condition
 from reconciler.health.reports import Report
 from reconciler.health.visitor import Target
 from reconciler.model import Condition, Health, News, Rejection, Verdict, Visit
-from reconciler.publish.protocol import Publisher
 from reconciler.report import voice
 from reconciler.report.events import Event
 from reconciler.report.status import Update
@@ -34,12 +33,20 @@ class Checkup:
     """How the published apps of some cases are."""
 
     def __init__(
-        self, settings: Settings, cases: Cases, publisher: Publisher, clock: Clock, python: str
+        self,
+        settings: Settings,
+        cases: Cases,
+        clock: Clock,
+        *,
+        python: str,
+        can_be_asked: Callable[[str], bool],
     ) -> None:
-        """`python` is the version that runs the apps."""
+        """`python` is the version that runs the apps.
+
+        `can_be_asked` tells whether Apache knows of an account's app.
+        """
         self._settings, self._cases, self._python = settings, cases, python
-        self._publisher, self._clock = publisher, clock
-        self._live: tuple[int | None, frozenset[str]] = (None, frozenset())
+        self._can_be_asked, self._clock = can_be_asked, clock
         address = urlsplit(settings.apache.verify_url)
         self._host = settings.apache.verify_host or address.netloc
         named = visits.name_of(self._host)
@@ -92,9 +99,7 @@ class Checkup:
         Where it has a host of its own it is asked for there, and at its path as well.
         """
         case = self._cases.row(name) if name in self._cases.names else None
-        if case is None or case.live is None or self._publisher.unverified:
-            return None
-        if name not in self._declared():
+        if case is None or case.live is None or not self._can_be_asked(name):
             return None
         names, host = frozenset({self._public, *_LOOPBACK}), self._cases.roster.hosts.get(name)
         target = Target(self._host, self._settings.url(name), names, more=_LOOK_ALSO)
@@ -169,13 +174,3 @@ class Checkup:
         names = (own, self._public, "localhost", asked)
         facts = replace(facts, hosts=tuple(dict.fromkeys(filter(None, names))))
         return visits.warnings(visit, facts, self._settings, known)
-
-    def _declared(self) -> frozenset[str]:
-        """Return whom the current configuration names."""
-        current = self._publisher.generations.current()
-        if current is None:
-            return frozenset()
-        if current != self._live[0]:
-            read = self._publisher.generations.read(current)
-            self._live = current, frozenset(read.stanzas if read is not None else ())
-        return self._live[1]

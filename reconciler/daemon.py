@@ -297,7 +297,7 @@ class Daemon:
     def _configure(self) -> None:
         passes = self._life.passes
         try:
-            work = partial(passes.configure, passes.wanted())
+            work = partial(passes.configure, passes.wanted(), passes.served)
             self._jobs.start(Job("configure", work, self._configured))
         except Exception as error:  # noqa: BLE001  no thread, no descriptor: it is tried again
             self._configured(error)

@@ -73,7 +73,7 @@ def _pass(passes: Passes, teller: Teller, *, reload: bool, force: bool) -> Exit:
         teller.look(found, passes)
         ended = Outcome(Ending.CONVERGED, passes.generations.current())
         if reload or found.wanted is not None:
-            ended = passes.configure(found.wanted, reload=reload)
+            ended = passes.configure(found.wanted, passes.served, reload=reload)
             teller.outcome(ended)
         if ended.ending is not Ending.OVERTAKEN:
             break

@@ -13,9 +13,12 @@ lock and notes of its own, held for its steps alone: publishing an app waits for
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Set
+import dataclasses
+import os
+from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -30,15 +33,18 @@ from reconciler.observe.sighting import Seen, Subject
 from reconciler.outside import Outside
 from reconciler.publish.account_notes import AccountNotes
 from reconciler.publish.apache import MARKER
+from reconciler.publish.command import CommandError
 from reconciler.publish.configuration import BLANK_DIGEST
 from reconciler.publish.hosts import Hosts
 from reconciler.publish.lock import FileLock
 from reconciler.publish.notes import Quarantine
 from reconciler.publish.notices import UNREAD, Notices
-from reconciler.publish.outcome import Outcome, Wanted
+from reconciler.publish.outcome import Ending, Outcome, Wanted
 from reconciler.publish.protocol import Publisher
 from reconciler.publish.render import Templates
+from reconciler.publish.runner import Runner
 from reconciler.publish.sets import Sets
+from reconciler.publish.units import Units
 from reconciler.publish.wording import Phrase, Wording
 from reconciler.report import pages, status, voice
 from reconciler.report.events import Event
@@ -85,8 +91,12 @@ class Passes:
         self.settings, self._clock = settings, outside.clock
         templates, server = Templates(settings), outside.server(settings)
         self._wording = Wording(templates, server.marker(BLANK_DIGEST))
-        self._names_scripts = templates.names_scripts
         self._python = interpreter.find(settings.apache.python, settings.apache.confdir)
+        self._units = Units(
+            templates.units(os.path.realpath(self._python.path), Runner(state).path),
+            timeout=settings.apache.timeout,
+        )
+        self._names_scripts = templates.names_scripts
         self._observer = Observer(
             settings,
             self._python,
@@ -117,9 +127,16 @@ class Passes:
         """Why a configuration that differs waits, or None."""
         self._said: str | None = None
         """What waits, as the status says it."""
-        self._cases = Cases(settings)
+        daemons = settings.daemons
+        if self._units.are_wanted:  # an idle app is nothing: there is room for everybody
+            daemons = replace(daemons, declare="homes")
+        self._cases = Cases(replace(settings, daemons=daemons))
         self.checkup = Checkup(
-            settings, self._cases, self._publisher, self._clock, self._python.version
+            settings,
+            self._cases,
+            self._clock,
+            python=self._python.version,
+            can_be_asked=self._can_be_asked,
         )
         for name, entry in status.read(self._notices.read_status()).accounts.items():
             case = self._cases.row(name)
@@ -229,6 +246,7 @@ class Passes:
         cases.open |= requarantined & cases.names
         altered = self._observer.accounts.refresh() | requarantined
         if names is None:
+            self._units.there = None  # what somebody else did to them is seen now
             self._adopt()
             everyone = self._observer.everyone(self._sets.names(), self._notes.origin)
             names, there = everyone | cases.names, self._notices.there()
@@ -280,6 +298,7 @@ class Passes:
             served=case.app,
             soft_since=before.soft_since if before is not None else None,
             names_scripts=self._names_scripts,
+            has_units=self._units.are_wanted,
         )
         try:
             case.verdict = judge(seen.home, context)
@@ -442,21 +461,50 @@ class Passes:
         in_force = {n: held for n, held in self._quarantined.items() if n in refused}
         return Wanted(configuration, in_force, current)
 
-    def configure(self, wanted: Wanted | None, *, reload: bool = True) -> Outcome:
+    def configure(self, wanted: Wanted | None, served: Set[str], *, reload: bool = True) -> Outcome:
         """Make `wanted` live (steps 5 to 10), or with None see that what is current is served.
 
-        Any thread may call it.
+        Where systemd runs the apps, the `served` have sockets then, before Apache asks there; and
+        nobody else has, after it does no more. Any thread may call it.
 
         Raises:
             OSError: the state directory cannot be written.
             LockTimeoutError: another configuration held the lock.
         """
-        return self._publisher.configure(wanted, reload=reload)
+        if not reload:  # Apache's own start waits for it, and may be systemd's to wait for
+            return self._publisher.configure(wanted, reload=False)
+        trouble = self._try(partial(self._units.begin, served))
+        outcome = self._publisher.configure(wanted)
+        trouble = trouble or self._try(partial(self._units.end_others, served))
+        if trouble is None or outcome.ending is not Ending.CONVERGED:
+            return outcome
+        return dataclasses.replace(outcome, ending=Ending.NOT_RELOADED, message=trouble)
+
+    @staticmethod
+    def _try(step: Callable[[], None]) -> str | None:
+        try:
+            step()
+        except (CommandError, OSError) as error:
+            return f"systemd: {error}"
+        return None
 
     @property
     def unverified(self) -> bool:
-        """Whether what is current was not yet seen to be served."""
-        return self._publisher.unverified
+        """Whether what is current was not yet seen to be served, or to have its sockets."""
+        sockets = self._units.there == self.served if self._units.are_wanted else True
+        return self._publisher.unverified or not sockets
+
+    @property
+    def served(self) -> frozenset[str]:
+        """Who is published."""
+        return frozenset(self._cases.served)
+
+    def _can_be_asked(self, name: str) -> bool:
+        if self._publisher.unverified:
+            return False
+        if self._units.are_wanted:
+            return name in (self._units.there or ())
+        return name in self._publisher.declared()
 
     @property
     def not_before(self) -> float:

@@ -83,6 +83,12 @@ class Apps(Table, frozen=True):
     idle: Annotated[int, Meta(ge=0, le=30 * 86400)] = 300
     """Seconds after which an app that nobody asks gives its memory back; 0 for never."""
     log_bytes: Annotated[int, Meta(ge=4096, le=1024**3)] = 262144
+    memory: Annotated[str, Meta(pattern=r"^([1-9][0-9]{0,9}[KMG]|infinity)\Z")] = "400M"
+    """What one app's processes may use together; this and the next two where systemd runs them."""
+    cpu: Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,4}%\Z")] = "100%"
+    """Of one processor."""
+    tasks: Annotated[int, Meta(ge=8, le=10000)] = 64
+    """Processes and threads."""
 
 
 class StateDirectory(Table, frozen=True):

@@ -73,7 +73,11 @@ def _judge_name(path: str) -> Rejection | None:
             above = "/".join(["~", *parts[:depth]])
             plain = re.sub(r"^[^A-Za-z0-9_]|[^A-Za-z0-9_.+-]", "_", part)
             return reject(
-                "unsafe-name", path=f"{above}/{part}", part=part, plain=f"{above}/{plain}"
+                "unsafe-name",
+                path=f"{above}/{part}",
+                part=part,
+                why="has characters other than letters, digits and _ . + -, or begins with . or -",
+                plain=f"{above}/{plain}",
             )
     return None
 

@@ -70,8 +70,7 @@ RULES: dict[str, Rule] = {
     ),
     "unsafe-name": Rule(
         News.UNSAFE,
-        "{path}: the name {part} has characters other than letters, digits and _ . + -, "
-        "or begins with . or -",
+        "{path}: the name {part} {why}",
         command="mv -T -- {quoted} {plain}",
     ),
     "symlink": Rule(

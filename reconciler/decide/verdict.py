@@ -27,7 +27,7 @@ from msgspec.structs import replace
 
 from reconciler.decide.choice import choose
 from reconciler.decide.judge import base_of, judge_home, judge_wishes
-from reconciler.decide.rules import GONE, OWN_WISH, quoted, reject
+from reconciler.decide.rules import GONE, OWN_WISH, Mend, quoted, reject
 from reconciler.model import Account, App, Home, News, Rejection, Standing, State, Verdict
 from reconciler.settings import Settings
 
@@ -50,6 +50,8 @@ class Context(Struct, frozen=True):
     """When the soft fault, if any, was first seen."""
     names_scripts: bool = False
     """The template set writes students' paths into the configuration."""
+    has_units: bool = False
+    """systemd runs the apps, to which an account is an instance's name."""
 
 
 def judge(home: Home, context: Context) -> Verdict | None:
@@ -60,7 +62,7 @@ def judge(home: Home, context: Context) -> Verdict | None:
         url = context.settings.url(home.name)
         kept = _bridged(Verdict(home.name, State.EMPTY, account, url), News.SOFT, context)
         return kept if account is not None and kept.keep else None
-    reason = _account_fault(home, context.settings)
+    reason = _account_fault(home, context)
     if reason is not None:
         return _without(home, None, reason, context)
     assert account is not None  # that would be a reason
@@ -72,8 +74,9 @@ def judge(home: Home, context: Context) -> Verdict | None:
     return _with_scripts(home, account, context)
 
 
-def _account_fault(home: Home, settings: Settings) -> Rejection | None:
+def _account_fault(home: Home, context: Context) -> Rejection | None:
     """Return why no stanza may name it, whatever is in its home."""
+    settings = context.settings
     account, path = home.account, f"{settings.homes.root}/{home.name}"
     if home.standing is Standing.UNKNOWN:
         return reject("unreadable", path=path, why="the account database does not answer")
@@ -96,6 +99,10 @@ def _account_fault(home: Home, settings: Settings) -> Rejection | None:
             advice="ask the administrator for an account whose name has only letters, digits "
             "and _ . -",
         )
+    if context.has_units and home.name.isdigit():  # `User=30001` is the uid, not the name
+        why = "is a number, and systemd, which runs the apps here, would take it for a uid"
+        advice = Mend("ask the administrator for an account whose name has a letter")
+        return reject("unsafe-name", mend=advice, path=path, part=home.name, why=why)
     return None
 
 

@@ -48,6 +48,7 @@ class Publisher:
         self._lock = FileLock(f"{state}/server.lock", timeout=settings.apache.timeout)
         self._file = ServerFile(state, clock)
         self._warned: str | None = None
+        self._declared: tuple[int | None, frozenset[str]] = (None, frozenset())
         self._blameless: tuple[str, str] | None = None
         """A digest and its fault, of which it was searched in vain whose it is."""
         self.generations = Generations(state)
@@ -83,6 +84,16 @@ class Publisher:
     def unverified(self) -> bool:
         """Whether what is current was not yet seen to be served."""
         return self.generations.current() != self.notes.seen
+
+    def declared(self) -> frozenset[str]:
+        """Return whom the current configuration names."""
+        current = self.generations.current()
+        if current is None:
+            return frozenset()
+        if current != self._declared[0]:
+            read = self.generations.read(current)
+            self._declared = current, frozenset(read.stanzas if read is not None else ())
+        return self._declared[1]
 
     def is_current(self, wanted: Configuration) -> bool:
         """Whether `current` already says just this."""

@@ -1,7 +1,8 @@
 """A template set → stanzas and heads.
 
 A set is a directory: `set.toml`, and for each generated file F a `F.head.j2`, rendered once, and
-a `F.account.j2`, rendered for each account. A file that is absent is empty.
+a `F.account.j2`, rendered for each account. A file that is absent is empty. Where systemd runs the
+apps, `units/` has a template for each unit.
 
 What a template writes by `{{ … }}` is one plain word, or was put into quotes by `quote`: any other
 value is refused, whichever line it stands in. Names were admitted by allow-lists before; this is
@@ -93,6 +94,7 @@ class Templates:
             )
             self._heads = _load(environment, "head")
             self._accounts = _load(environment, "account")
+            self._units = _load_units(environment)
         except (OSError, ValueError, jinja2.TemplateError) as error:
             raise TemplateError(f"{self._directory}: {error}") from error
 
@@ -116,6 +118,31 @@ class Templates:
             app=app if self.names_scripts else None,
         )
         return Stanza((account.uid, account.gid), texts)
+
+    def units(self, python: str, runner: str) -> dict[str, str]:
+        """Return the units by which systemd runs apps, by their names; none where it does not.
+
+        They depend on the settings alone. `python` is the distribution's interpreter, `runner` the
+        directory of the runner.
+
+        Raises:
+            TemplateError: they do not render.
+        """
+        settings = self._settings
+        try:
+            values = {
+                **self._always,
+                "python": python,
+                "runner": runner,
+                "runtime": _within_quotes(settings.state.runtime),
+                "apache": settings.apache.user,
+                "memory": settings.apps.memory,
+                "cpu": _Written(settings.apps.cpu),
+                "tasks": settings.apps.tasks,
+            }
+            return {name: template.render(values) for name, template in self._units.items()}
+        except Exception as error:
+            raise TemplateError(f"{self._directory}: {error}") from error
 
     def configuration(self, stanzas: Mapping[str, Stanza], marker: str) -> Configuration:
         """Return the whole text; `marker` is the marker's path, as it is for `BLANK_DIGEST`.
@@ -144,6 +171,15 @@ def _load(environment: jinja2.Environment, part: str) -> dict[str, jinja2.Templa
     there = environment.list_templates()
     names = {file: f"{file}.{part}.j2" for file in FILES}
     return {file: environment.get_template(name) for file, name in names.items() if name in there}
+
+
+def _load_units(environment: jinja2.Environment) -> dict[str, jinja2.Template]:
+    """Return each unit's template, by the unit's name."""
+    found = [name for name in environment.list_templates() if name.startswith("units/")]
+    return {
+        name.removeprefix("units/").removesuffix(".j2"): environment.get_template(name)
+        for name in found
+    }
 
 
 def shipped() -> Path:

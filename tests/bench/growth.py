@@ -18,7 +18,7 @@ def run(homes: int) -> list[Figure]:
         school.project(index, packages=2)
     school.settings('[daemons]\nbudget = 20000\n[apache]\nconfigtest = ["true"]\n')
     passes = Passes(load(), Outside())
-    passes.configure(passes.look().wanted, reload=False)
+    passes.configure(passes.look().wanted, passes.served, reload=False)
     script = school.ROOT / school.name(7) / "mysite/mysite/wsgi.py"
 
     def event() -> None:
