@@ -123,6 +123,11 @@ class Apache(Table, frozen=True):
             raise ValueError("`reload` is an empty command")
         if self.python != "auto" and not self.python.startswith("/"):
             raise ValueError('`python` is "auto" or an absolute path')
+        if self.template_set == "isolated" and self.access_control == "2.2":
+            raise ValueError(
+                '`template_set` "isolated" is rules of Apache 2.4, which cannot be said with'
+                ' `access_control` "2.2"'
+            )
 
 
 # What one app can hold of Apache's workers. *Measured* with 300 clients of an app that sleeps: with

@@ -25,6 +25,8 @@ from reconciler.settings import Settings
 
 _PLAIN = re.compile(r"[A-Za-z0-9_.~/#:+-]*")
 """What ends no word, quoted or not, and begins nothing of Apache's own inside one."""
+_NAME = re.compile(r"(?![.])[A-Za-z0-9_.~+-]+")
+"""What an account can be called that a template may name, as one part of a path."""
 _UNQUOTABLE = re.compile(r'["\\\x00-\x1f\x7f]|[$%]\{')
 
 
@@ -78,6 +80,7 @@ class Templates:
         try:
             self._always = {
                 "state": _within_quotes(settings.state.directory),
+                "runtime": _within_quotes(settings.state.runtime),
                 "prefix": settings.urls.prefix,
                 "moved": _moved(settings),
                 "domain": settings.urls.hosts.removeprefix("{account}"),
@@ -86,6 +89,7 @@ class Templates:
                 "dashboard": settings.pages.dashboard,
                 "allow": _ALLOW[settings.apache.access_control],
                 "homes": _within_quotes(settings.homes.root),
+                "proxy_timeout": int(options["request-timeout"]),  # 0 for none
                 "options": options,  # for an administrator's own sets
                 "daemon_options": _Written(" ".join(f"{k}={v}" for k, v in options.items())),
             }
@@ -196,13 +200,18 @@ def directory(settings: Settings) -> Path:
     return own if own.is_dir() else shipped() / "templates" / name
 
 
-def _moved(settings: Settings) -> list[str]:
-    """Return the accounts whose URL is not `<prefix>/<account>`, by the settings' own word."""
-    return [
-        name
-        for name in sorted(settings.accounts)
-        if settings.url(name) != f"{settings.urls.prefix}/{name}" and _PLAIN.fullmatch(name)
-    ]
+def _moved(settings: Settings) -> dict[str, str]:
+    """Return whose URL is not `<prefix>/<account>`, by the settings' own word, and what it is.
+
+    "" for one that would hide what is ours: the roster refuses it, and no rule may stand for it.
+    """
+    urls = {name: settings.url(name) for name in sorted(settings.accounts) if _NAME.fullmatch(name)}
+    ours = [f"{path}/" for path in (settings.urls.prefix, settings.pages.dashboard)]
+    return {
+        name: "" if any(path.startswith(f"{url}/") for path in ours) else url
+        for name, url in urls.items()
+        if url != f"{settings.urls.prefix}/{name}"
+    }
 
 
 def _elsewhere(settings: Settings) -> list[str]:

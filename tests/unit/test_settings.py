@@ -128,6 +128,10 @@ def test_the_shipped_file_names_every_key() -> None:
         ("[apache]\nreload = []", ("apache", "`reload`")),
         ("[apache]\naccess_control = '2.5'", ("[apache] access_control",)),
         ("[apache]\ntemplate_set = '../x'", ("[apache] template_set",)),
+        (
+            "[apache]\ntemplate_set = 'isolated'\naccess_control = '2.2'",
+            ("apache", "`template_set`", "`access_control`"),
+        ),
         ("[apache]\npython = 'python3'", ("apache", "`python`")),
         ("[apache]\nverify_url = 'ftp://x'", ("[apache] verify_url",)),
         ("[daemons]\ndeclare = 'all'", ("[daemons] declare",)),

@@ -30,6 +30,8 @@ APP = App(
     identity=(1, 2, 3),
 )
 SETS = ("stable", "classic")
+ALL = (*SETS, "isolated")
+MARKER = f"/django/.slp/{BLANK_DIGEST}"
 HOSTILE = (
     "x user=root",
     "x\tuser=root",
@@ -51,7 +53,7 @@ def templates(name: str, **more: object) -> Templates:
     return Templates(Settings(apache=Apache(template_set=name, templates="/nowhere", **more)))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_no_name_can_stand_in_any_line_as_more_than_a_name(name: str, hostile: str) -> None:
     """The second lock: whichever value is hostile, and wherever a template has it."""
@@ -93,13 +95,13 @@ def test_whatever_is_let_through_stands_between_spaces_or_quotes(name: str, grou
     assert [f"user={name}", f"group={group}", "home=/"] == line.split()[2:5]
 
 
-@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("name", ALL)
 def test_a_stanza_carries_its_accounts_ids(name: str) -> None:
     """Whatever the templates say, the account's uid and gid are part of what is written."""
     assert (1001, 1002) == templates(name).stanza(ALICE, "/django/alice", APP).ids
 
 
-@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("app", [None, APP])
 def test_no_file_lacks_an_end_of_line(name: str, app: App | None) -> None:
     """The next account's mark begins a line of its own."""
@@ -255,3 +257,87 @@ def test_the_administrators_set_comes_first_and_its_faults_are_told(tmp_path: Pa
     stanza = Templates(Settings(apache=Apache(templates=str(tmp_path)))).stanza(ALICE, "/x", None)
     assert ("X alice\n", "", "") == stanza.texts
     assert (shipped() / "templates/stable/set.toml").is_file()
+
+
+def isolated(**tables: object) -> Templates:
+    """Return the shipped set, with these tables of the settings."""
+    apache = {"template_set": "isolated", "templates": "/nowhere"}
+    return Templates(msgspec.convert({"apache": apache, **tables}, Settings))
+
+
+def test_isolated_is_the_same_whoever_has_an_account_or_an_app() -> None:
+    """No stanza says anything, so Apache is reloaded for settings and templates alone."""
+    found = isolated(urls={"hosts": "{account}.a.edu"})
+    empty = found.configuration({}, MARKER)
+    for app in (None, APP):
+        stanza = found.stanza(ALICE, "/django/alice", app)
+        full = found.configuration({"alice": stanza}, MARKER)
+        assert empty.files == full.files
+        assert empty.digest == full.digest
+    text = "".join(empty.head)
+    assert "alice" not in text
+    assert "wsgi" not in text.lower().replace("app.wsgi", "")
+    assert empty.head[1] is empty.head[2]
+
+
+def test_isolated_names_whom_the_settings_move_and_nobody_else() -> None:
+    """At the URL that they give, and not at its own; nor one that would hide what is ours."""
+    accounts = {
+        "bob": {"url": "shop", "at_root": True},
+        "eve": {"url": "django", "at_root": True},
+        "mallory": {"url": "slp-status", "at_root": True},
+        "dora": {"url": "d.x"},
+        "carol": {"enabled": False},
+        "no name": {"url": "x"},
+        "..": {"url": "y"},
+    }
+    server, routes, _ = isolated(accounts=accounts).configuration({}, MARKER).head
+    assert ["bob", "dora", "eve", "mallory"] == sorted(
+        re.findall(r'^RewriteCond "\$2" "!=(\S+)"$', routes, re.M)
+    )
+    rules = re.findall(
+        r'^RewriteRule "(\S+)" "-" \[E=SLP_URL:(\S+),E=SLP_ACCOUNT:(\S+)\]', routes, re.M
+    )
+    assert ["$2", "bob", "dora"] == [account for _, _, account in rules]
+    for (rule, url, _), mine, others in (
+        (
+            rules[0],
+            "/django/a.b_C-1/x",
+            "/django/.slp/pages/x.html /django/ /django/%2e /djangox/a",
+        ),
+        (rules[1], "/shop", "/shopx /django/bob /django/shop"),
+        (rules[2], "/django/d.x/y", "/django/dxx"),
+    ):
+        expression = rule.replace(r"\z", r"\Z")
+        assert re.search(expression, mine), url
+        assert not any(re.search(expression, path) for path in others.split())
+    assert [] == re.findall("bob|dora|eve|carol|mallory", server)
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        {"state": {"directory": "/var/${HOME}"}},
+        {"state": {"runtime": "/run/${HOME}"}},
+        {"state": {"runtime": "/run/%{x}"}},
+        {"state": {"runtime": "/run/a b"}},
+        {"state": {"runtime": "/run/a'b"}},
+        {"state": {"runtime": "/run/a|b"}},
+    ],
+)
+def test_isolated_refuses_a_hostile_directory(hostile: dict[str, object]) -> None:
+    """A socket's path stands in a URL and in an expression, whose quotes are others."""
+    with pytest.raises(TemplateError, match="cannot stand in a configuration"):
+        isolated(**hostile).configuration({}, MARKER)
+
+
+def test_isolated_waits_as_long_as_the_settings_say() -> None:
+    """Apache refuses a limit of 0, which is none."""
+
+    def limit(options: dict[str, object]) -> list[str]:
+        text = isolated(daemons={"options": options}).configuration({}, MARKER).head[1]
+        return re.findall("^ProxyTimeout (.+)$", text, re.M)
+
+    assert ["30"] == limit({})
+    assert ["7"] == limit({"request-timeout": "7"})
+    assert [] == limit({"request-timeout": 0})
