@@ -138,7 +138,6 @@ class Templates:
                 **self._always,
                 "python": python,
                 "runner": runner,
-                "runtime": _within_quotes(settings.state.runtime),
                 "apache": settings.apache.user,
                 "memory": settings.apps.memory,
                 "cpu": _Written(settings.apps.cpu),
