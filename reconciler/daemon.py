@@ -221,6 +221,8 @@ class Daemon:
             self._look(None if Task.EVERYONE in due.tasks else due.names - {""})
         if Task.CONFIGURE in due.tasks:
             self._configure()
+        if Task.SOCKETS in due.tasks:
+            self._make_sockets()
         for name in due.visits:
             self._visit(name)
         if Task.STATUS in due.tasks:
@@ -260,6 +262,8 @@ class Daemon:
             life.schedule.told(now)
         if found.wanted is not None or life.passes.unverified:
             life.schedule.wanted(now)
+        if life.passes.lacks_sockets:
+            life.schedule.lack_sockets(now)
         self._plan_visits(found, everyone=everyone)
         if everyone:
             self._tidy()
@@ -317,6 +321,21 @@ class Daemon:
             life.schedule.woken(ended.quarantined, now)
             if ended.ending is Ending.OVERTAKEN:
                 life.schedule.alarmed(now)
+
+    def _make_sockets(self) -> None:
+        passes = self._life.passes
+        try:
+            work = partial(passes.make_sockets, passes.served)
+            self._jobs.start(Job("sockets", work, self._made_sockets))
+        except Exception as error:  # noqa: BLE001  no thread: it is tried again
+            self._made_sockets(error)
+
+    def _made_sockets(self, ended: Exception | None) -> None:
+        life, now = self._life, self._outside.clock.now()
+        if ended is not None:
+            self._log.error("sockets.failed", message=str(ended))
+        all_stand = ended is None and not life.passes.lacks_sockets
+        life.schedule.made_sockets(all_stand=all_stand, now=now)
 
     def _visit(self, name: str) -> None:
         life, found = self._life, self._life.passes.checkup.target(name)

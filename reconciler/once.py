@@ -11,6 +11,7 @@ from reconciler.announce import Teller
 from reconciler.observe.descent import Unreadable
 from reconciler.outside import Outside
 from reconciler.passes import Passes
+from reconciler.publish.command import CommandError
 from reconciler.publish.configuration import FILES, Configuration
 from reconciler.publish.lock import LockTimeoutError
 from reconciler.publish.outcome import Ending, Outcome
@@ -62,6 +63,9 @@ def run(
     except Unreadable as error:
         log.error("homes.unreadable", message=str(error))
         return Exit.UNEXPECTED
+    except CommandError as error:
+        log.error("sockets.failed", message=str(error))
+        return Exit.NOT_SERVED
     finally:
         if passes is not None:
             passes.close()
@@ -75,6 +79,8 @@ def _pass(passes: Passes, teller: Teller, *, reload: bool, force: bool) -> Exit:
         if reload or found.wanted is not None:
             ended = passes.configure(found.wanted, passes.served, reload=reload)
             teller.outcome(ended)
+            if reload:
+                passes.make_sockets(passes.served)
         if ended.ending is not Ending.OVERTAKEN:
             break
     if ended.quarantined:

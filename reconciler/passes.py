@@ -13,12 +13,10 @@ lock and notes of its own, held for its steps alone: publishing an app waits for
 
 from __future__ import annotations
 
-import dataclasses
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping, Set
+from collections.abc import Collection, Iterable, Mapping, Set
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from functools import partial
 
 from msgspec.structs import replace
 
@@ -33,7 +31,6 @@ from reconciler.observe.sighting import Seen, Subject
 from reconciler.outside import Outside
 from reconciler.publish.account_notes import AccountNotes
 from reconciler.publish.apache import MARKER
-from reconciler.publish.command import CommandError
 from reconciler.publish.configuration import BLANK_DIGEST
 from reconciler.publish.hosts import Hosts
 from reconciler.publish.lock import FileLock
@@ -464,35 +461,41 @@ class Passes:
     def configure(self, wanted: Wanted | None, served: Set[str], *, reload: bool = True) -> Outcome:
         """Make `wanted` live (steps 5 to 10), or with None see that what is current is served.
 
-        Where systemd runs the apps, the `served` have sockets then, before Apache asks there; and
-        nobody else has, after it does no more. Any thread may call it.
+        Where systemd runs the apps, the `served` have sockets before Apache asks there; where it
+        does not, nobody has any after Apache asks no more. Any thread may call it.
 
         Raises:
             OSError: the state directory cannot be written.
             LockTimeoutError: another configuration held the lock.
+            CommandError: systemd refused; Apache's configuration is as it was, or as wanted.
         """
-        if not reload:  # Apache's own start waits for it, and may be systemd's to wait for
-            return self._publisher.configure(wanted, reload=False)
-        trouble = self._try(partial(self._units.begin, served))
-        outcome = self._publisher.configure(wanted)
-        trouble = trouble or self._try(partial(self._units.end_others, served))
-        if trouble is None or outcome.ending is not Ending.CONVERGED:
-            return outcome
-        return dataclasses.replace(outcome, ending=Ending.NOT_RELOADED, message=trouble)
+        if wanted is not None and reload:
+            self._units.begin(served)
+        outcome = self._publisher.configure(wanted, reload=reload)
+        if reload and not self._units.are_wanted and outcome.ending is Ending.CONVERGED:
+            self._units.end_others(frozenset())
+        return outcome
 
-    @staticmethod
-    def _try(step: Callable[[], None]) -> str | None:
-        try:
-            step()
-        except (CommandError, OSError) as error:
-            return f"systemd: {error}"
-        return None
+    def make_sockets(self, served: Set[str]) -> None:
+        """Where systemd runs the apps, let these accounts have sockets, and nobody else.
+
+        Any thread may call it.
+
+        Raises:
+            CommandError, OSError: systemd refused, or is not there.
+        """
+        self._units.begin(served)
+        self._units.end_others(served)
+
+    @property
+    def lacks_sockets(self) -> bool:
+        """Whether somebody who is served has no socket, or has one who is not."""
+        return self._units.are_wanted and self._units.there != self.served
 
     @property
     def unverified(self) -> bool:
-        """Whether what is current was not yet seen to be served, or to have its sockets."""
-        sockets = self._units.there == self.served if self._units.are_wanted else True
-        return self._publisher.unverified or not sockets
+        """Whether what is current was not yet seen to be served."""
+        return self._publisher.unverified
 
     @property
     def served(self) -> frozenset[str]:

@@ -36,6 +36,7 @@ class Task(Enum):
 
     EVERYONE = "look at everyone"
     CONFIGURE = "configure"
+    SOCKETS = "make and end sockets"
     STATUS = "write the status"
     BEAT = "show that the loop and the watcher live"
     PROBE = "visit apps"
@@ -137,8 +138,8 @@ class Schedule:
             if now - self._rows[name].last >= self._kept:  # a burst would be forgotten as well
                 del self._rows[name]
         tasks = {key for key in due if isinstance(key, Task)}
-        if Task.CONFIGURE in tasks:
-            self._tasks[Task.CONFIGURE].floor = inf
+        for task in tasks & {Task.CONFIGURE, Task.SOCKETS}:
+            self._tasks[task].floor = inf
         if Task.BEAT in tasks:
             self._tasks[Task.BEAT].ask(now + self._beat_every)
         visits: tuple[str, ...] = ()
@@ -243,6 +244,21 @@ class Schedule:
             again = now + row.back_off(CONFIGURE_RETRY, CONFIGURE_RETRY_MOST)
             row.floor = max(again, not_before)
             row.ask(again)
+        self._rounds.known(now)
+        self._plan_visits(now)
+
+    def lack_sockets(self, now: float) -> None:
+        """Somebody who is served has no socket, or has one who is not."""
+        self._tasks[Task.SOCKETS].ask(now)
+
+    def made_sockets(self, *, all_stand: bool, now: float) -> None:
+        """That was tried, and is tried again unless all are as they ought to be."""
+        row = self._tasks[Task.SOCKETS]
+        row.floor = -inf
+        if all_stand:
+            row.worked()
+        else:
+            row.ask(now + row.back_off(CONFIGURE_RETRY, CONFIGURE_RETRY_MOST))
         self._rounds.known(now)
         self._plan_visits(now)
 

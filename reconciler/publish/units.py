@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import threading
 from collections.abc import Iterable, Mapping, Set
 
 from reconciler.publish import command, files, unit
@@ -30,11 +31,12 @@ _LISTED = re.compile(r"slp-(app|front)@(\S+)\.socket\s+\S+\s+(\S+)")
 
 
 class Units:
-    """The sockets of one machine. One thread at a time may change them."""
+    """The sockets of one machine. Any thread may ask for them."""
 
     def __init__(self, texts: Mapping[str, str], *, timeout: float) -> None:
         """`texts` are the units by their names; none: apps are run by somebody else."""
         self._texts, self._timeout = texts, timeout
+        self._lock = threading.Lock()
         self.there: frozenset[str] | None = None
         """Whose sockets stand, as far as is known; None: that is to be looked up."""
 
@@ -54,12 +56,13 @@ class Units:
             return
         if not unit.is_there():
             raise CommandError("this template set needs systemd, which does not run", status=None)
-        self._install()
-        missing = sorted(names - self._standing())
-        for some in _portions(missing):
-            sockets = [name.format(account) for account in some for name in _SOCKETS]
-            self._run("start", *sockets)
-        self.there = frozenset(names)
+        with self._lock:
+            self._install()
+            missing = sorted(names - self._standing())
+            for some in _portions(missing):
+                sockets = [name.format(account) for account in some for name in _SOCKETS]
+                self._run("start", *sockets)
+            self.there = frozenset(names)
 
     def end_others(self, names: Set[str]) -> None:
         """End what stands for anybody but these, and where nobody is run so, the units as well.
@@ -67,20 +70,18 @@ class Units:
         Raises:
             CommandError, OSError: as for `begin`.
         """
-        if not self._texts and not self._installed():
+        if not unit.is_there() or (not self._texts and not self._installed()):
             return
-        if not unit.is_there():
-            return
-        kept = names if self._texts else frozenset[str]()
-        there = self._listed()
-        for some in _portions(sorted(there - kept)):
-            both = [name.format(account) for account in some for name in _SOCKETS + _SERVICES]
-            # Not waited for: an app may take its time to end, and is nobody's to ask any more.
-            self._run("stop", "--no-block", *both)
-        if not self._texts:
-            for name in self._installed():
-                os.unlink(f"{DIRECTORY}/{name}")
-            self._run("daemon-reload")
+        with self._lock:
+            kept = names if self._texts else frozenset[str]()
+            for some in _portions(sorted(self._listed() - kept)):
+                both = [name.format(account) for account in some for name in _SOCKETS + _SERVICES]
+                # Not waited for: an app may take its time to end, and nobody asks it any more.
+                self._run("stop", "--no-block", *both)
+            if not self._texts:
+                for name in self._installed():
+                    os.unlink(f"{DIRECTORY}/{name}")
+                self._run("daemon-reload")
 
     def _install(self) -> None:
         os.makedirs(DIRECTORY, mode=0o755, exist_ok=True)
