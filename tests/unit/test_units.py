@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from reconciler.publish import unit, units
+from reconciler.once import Exit
+from reconciler.publish import unit
 from reconciler.publish.command import CommandError
 from reconciler.publish.units import Units
+from tests.unit.machine.systemd import Systemd
+
+if TYPE_CHECKING:
+    from tests.unit.machine import Machine
 
 TEXTS = {
     "slp-app@.service": "[Service]\n",
@@ -17,55 +23,13 @@ TEXTS = {
     "slp-front@.socket": "[Socket]\n",
     "slp-apps.slice": "[Slice]\n",
 }
-# A systemd that knows sockets: a file for each that stands, with its state in it.
-SYSTEMCTL = """\
-#!/bin/sh
-cd "$(dirname "$0")"
-echo "$*" >>asked
-if [ -e "fail-$1" ]; then cat "fail-$1"; exit 1; fi
-verb=$1; shift
-case $verb in
-start) for name; do echo active >"up/$name"; done;;
-stop) shift; for name; do rm -f "up/$name"; done;;
-list-units) for name in up/*.socket; do
-  [ -e "$name" ] && echo "${name#up/} loaded $(cat "$name") listening Where it asks"
-done; true;;
-esac
-"""
-
-
-class Systemd:
-    """The one that is asked."""
-
-    def __init__(self, place: Path) -> None:
-        self.place, self.up = place, place / "up"
-        self.up.mkdir(parents=True)
-        script = place / "systemctl"
-        script.write_text(SYSTEMCTL)
-        script.chmod(0o755)
-        self.units = place / "units"
-
-    @property
-    def asked(self) -> list[str]:
-        """The first word of each command since the last time."""
-        file = self.place / "asked"
-        words = [line.split()[0] for line in file.read_text().splitlines()] if file.exists() else []
-        file.unlink(missing_ok=True)
-        return words
-
-    @property
-    def standing(self) -> set[str]:
-        """What stands."""
-        return {path.name for path in self.up.iterdir()}
 
 
 @pytest.fixture
 def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Systemd:
     """Return a systemd that this process asks."""
     found = Systemd(tmp_path / "systemd")
-    monkeypatch.setenv("PATH", f"{found.place}:{os.environ['PATH']}")
-    monkeypatch.setattr(units, "DIRECTORY", str(found.units))
-    monkeypatch.setattr(unit, "is_there", lambda: True)
+    found.stand_in(monkeypatch)
     return found
 
 
@@ -143,3 +107,109 @@ def test_without_systemd_it_says_so(systemd: Systemd, monkeypatch: pytest.Monkey
         Units(TEXTS, timeout=5.0).begin({"alice"})
     Units(TEXTS, timeout=5.0).end_others(set())
     assert [] == systemd.asked
+
+
+# ---- a whole reconciler ---------------------------------------------------------------------
+
+
+def isolate(machine: Machine) -> None:
+    """Let systemd run the apps."""
+    machine.configure(apache={"template_set": "isolated"})
+
+
+def test_apps_come_and_go_without_a_reload(machine: Machine, systemd: Systemd) -> None:
+    """Their sockets do, and nobody is visited before there is one."""
+    isolate(machine)
+    machine.configure(probe={"enabled": True})
+    machine.student("alice")
+    with machine.daemon():
+        machine.until(lambda: sockets("alice") == systemd.standing)
+        before = machine.apache.reloads, machine.apache.read
+        machine.until(lambda: "/django/alice/" in machine.apache.visits, within=15.0)
+        (systemd.place / "fail-start").write_text("no room")
+        machine.student("bob")
+        machine.until(lambda: machine.log.of("sockets.failed"))
+        assert "no room" in machine.log.of("sockets.failed")[0]["message"]
+        machine.stays(lambda: "/django/bob/" not in machine.apache.visits, during=0.5)
+        (systemd.place / "fail-start").unlink()
+        machine.later(60.0)
+        machine.database()
+        machine.until(lambda: sockets("alice", "bob") == systemd.standing)
+        machine.remove("alice", "mysite")
+        machine.until(lambda: sockets("bob") == systemd.standing)
+        assert before == (machine.apache.reloads, machine.apache.read)
+        assert machine.page("alice")
+        machine.until(lambda: "/django/bob/" in machine.apache.visits, within=15.0)
+
+
+def test_what_becomes_of_sockets_is_looked_at_with_everybody(
+    machine: Machine, systemd: Systemd
+) -> None:
+    """An administrator stopped one, or systemd did."""
+    isolate(machine)
+    machine.student("alice")
+    with machine.daemon():
+        machine.until(lambda: sockets("alice") == systemd.standing)
+        (systemd.up / "slp-app@alice.socket").write_text("failed")
+        machine.later(4000.0)
+        machine.database()
+        machine.until(lambda: (systemd.up / "slp-app@alice.socket").read_text() == "active\n")
+
+
+def test_from_one_set_to_the_other_and_back(machine: Machine, systemd: Systemd) -> None:
+    """Sockets are there before Apache asks them, and gone after it does no more."""
+    machine.students("alice", "bob")
+    with machine.daemon() as running:
+        isolate(machine)
+        machine.apache.hold("configtest")
+        running.hup()
+        machine.until(lambda: machine.apache.held("configtest"))
+        assert sockets("alice", "bob") == systemd.standing
+        assert {"alice", "bob"} == machine.apache.daemons
+        machine.apache.release("configtest")
+        machine.until(lambda: not machine.apache.daemons)
+        machine.configure(apache={"template_set": "stable"})
+        machine.apache.hold("graceful")
+        running.hup()
+        machine.until(lambda: machine.apache.held("graceful"))
+        assert sockets("alice", "bob") == systemd.standing
+        machine.apache.release("graceful")
+        machine.until(lambda: not systemd.standing)
+        machine.until(lambda: not os.listdir(systemd.units))
+        machine.until(lambda: {"alice", "bob"} == machine.apache.daemons)
+
+
+def test_one_pass_makes_them_too(machine: Machine, systemd: Systemd) -> None:
+    """Or says that it could not; and for Apache's own start it asks systemd nothing."""
+    isolate(machine)
+    machine.student("alice")
+    assert Exit.CONVERGED is machine.once(reload=False)
+    assert [] == systemd.asked
+    (systemd.place / "fail-start").write_text("no room")
+    assert Exit.NOT_SERVED is machine.once()
+    (systemd.place / "fail-start").unlink()
+    assert Exit.CONVERGED is machine.once()
+    assert sockets("alice") == systemd.standing
+
+
+def test_a_name_that_systemd_takes_for_a_number_is_refused(
+    machine: Machine, systemd: Systemd
+) -> None:
+    """`User=30001` is the uid: somebody else's."""
+    machine.student("30001")
+    machine.once()
+    assert machine.code("30001") is None
+    isolate(machine)
+    machine.once()
+    assert "unsafe-name" == machine.code("30001")
+    assert "a number" in machine.entry("30001")["reason"]["message"]
+    assert set() == systemd.standing
+
+
+def test_there_is_room_for_everybody(machine: Machine, systemd: Systemd) -> None:
+    """An app that nobody asks is a pair of sockets; the budget is for daemons of mod_wsgi."""
+    isolate(machine)
+    machine.configure(daemons={"declare": "apps", "budget": 1})
+    machine.students("alice", "bob")
+    machine.once()
+    assert sockets("alice", "bob") == systemd.standing
