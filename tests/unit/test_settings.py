@@ -23,7 +23,10 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "account_pattern": "[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}",
     },
     "urls": {"prefix": "/django", "hosts": "", "keep_inside": True},
-    "apps": {"follow": True, "idle": 300, "log_bytes": 262144},
+    "apps": {
+        "follow": True, "idle": 300, "log_bytes": 262144,
+        "memory": "400M", "cpu": "100%", "tasks": 64,
+    },
     "state": {
         "directory": "/var/lib/slp-reconciler",
         "runtime": "/run/slp-reconciler",
