@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
 import re
 import threading
 from collections.abc import Iterable, Mapping, Set
@@ -22,6 +23,8 @@ from reconciler.publish import command, files, unit
 from reconciler.publish.command import CommandError
 
 DIRECTORY = "/run/systemd/system"
+RELAY = "slp-relay"
+"""Whose the relays are, in the units."""
 _LIMIT = 64 * 1024  # bytes of a unit
 _AT_ONCE = 100  # accounts in one command: their names are some 10 KB of words
 _SOCKETS = ("slp-app@{}.socket", "slp-front@{}.socket")
@@ -61,7 +64,7 @@ class Units:
             missing = sorted(names - self._standing())
             for some in _portions(missing):
                 sockets = [name.format(account) for account in some for name in _SOCKETS]
-                self._run("start", *sockets)
+                self._start(sockets)
             self.there = frozenset(names)
 
     def end_others(self, names: Set[str]) -> None:
@@ -82,6 +85,12 @@ class Units:
                 for name in self._installed():
                     os.unlink(f"{DIRECTORY}/{name}")
                 self._run("daemon-reload")
+
+    def _start(self, sockets: list[str]) -> None:
+        try:
+            self._run("start", *sockets)
+        except CommandError as error:
+            raise CommandError(f"{error}{_why()}", status=error.status) from error
 
     def _install(self) -> None:
         os.makedirs(DIRECTORY, mode=0o755, exist_ok=True)
@@ -119,6 +128,15 @@ class Units:
 
     def _run(self, *words: str) -> str:
         return command.run(["systemctl", *words], timeout=self._timeout)
+
+
+def _why() -> str:
+    """Return what systemd says to its journal alone, where it is what an administrator forgot."""
+    try:
+        pwd.getpwnam(RELAY)
+    except KeyError:
+        return f" There is no user {RELAY}: `systemd-sysusers` makes it, see the README."
+    return ""
 
 
 def _portions(names: list[str]) -> Iterable[list[str]]:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.lab.apache import Server
 from tests.lab.program import EXECUTABLE
-from tests.lab.units import ask
+from tests.lab.units import ask, journal
 from tests.lab.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -31,21 +31,39 @@ def commands() -> list[str]:
     ]
 
 
+def carry_out(block: str) -> None:
+    """Run commands as an administrator pastes them."""
+    done = subprocess.run(
+        ["bash", "-euc", block], cwd=REPO, capture_output=True, text=True, check=False
+    )
+    assert 0 == done.returncode, f"{block}\n{done.stdout}{done.stderr}"
+
+
 @pytest.mark.box(systemd=True)
 def test_what_the_readme_says_installs_a_server_that_serves(homes: Homes) -> None:
     """All but its first two lines, which need a network: the packages and the program are here."""
-    packages, *rest = commands()
+    packages, *rest, isolated = commands()
     assert [("apt-get", "install"), ("python3", "-m")] == [
         tuple(line.split()[:2]) for line in packages.splitlines()
     ]
     INSTALLED.parent.mkdir(parents=True)
     INSTALLED.symlink_to(EXECUTABLE)
     for block in rest:
-        done = subprocess.run(
-            ["bash", "-euc", block], cwd=REPO, capture_output=True, text=True, check=False
-        )
-        assert 0 == done.returncode, f"{block}\n{done.stdout}{done.stderr}"
+        carry_out(block)
     assert "active" == ask("ActiveState")
     homes.create("alice")
     homes.bare("alice")
-    wait_for(lambda: 200 == Server().get("/django/alice/").status, timeout=30)
+    server = Server()
+    wait_for(lambda: 200 == server.get("/django/alice/").status, timeout=30)
+    carry_out(isolated)
+    answers = []
+
+    def is_isolated() -> bool:
+        answers.append(server.get("/django/alice/").status)
+        return ask("ActiveState", "slp-app@alice.service") == "active" and not server.pids("alice")
+
+    try:
+        wait_for(is_isolated, timeout=30)
+    except AssertionError as error:
+        raise AssertionError("\n".join(journal())) from error
+    assert {200} == set(answers), "before, during and after"

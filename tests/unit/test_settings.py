@@ -24,8 +24,12 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     },
     "urls": {"prefix": "/django", "hosts": "", "keep_inside": True},
     "apps": {
-        "follow": True, "idle": 300, "log_bytes": 262144,
-        "memory": "400M", "cpu": "100%", "tasks": 64,
+        "follow": True,
+        "idle": 300,
+        "log_bytes": 262144,
+        "memory": "400M",
+        "cpu": "100%",
+        "tasks": 64,
     },
     "state": {
         "directory": "/var/lib/slp-reconciler",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler.once import Exit
-from reconciler.publish import unit
+from reconciler.publish import unit, units
 from reconciler.publish.command import CommandError
 from reconciler.publish.units import Units
 from tests.unit.machine.systemd import Systemd
@@ -88,11 +88,16 @@ def test_another_set_leaves_nothing_behind(systemd: Systemd) -> None:
     assert "daemon-reload" == systemd.asked[-1]
 
 
-def test_what_systemd_refuses_is_an_error_and_tried_again(systemd: Systemd) -> None:
+def test_what_systemd_refuses_is_an_error_and_tried_again(
+    systemd: Systemd, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With its words."""
     mine = Units(TEXTS, timeout=5.0)
     (systemd.place / "fail-start").write_text("Failed to start: no room")
-    with pytest.raises(CommandError, match="no room"):
+    with pytest.raises(CommandError, match=r"no room There is no user slp-relay"):
+        mine.begin({"alice"})
+    monkeypatch.setattr(units, "RELAY", "root")
+    with pytest.raises(CommandError, match=r"no room\Z"):
         mine.begin({"alice"})
     assert mine.there is None
     (systemd.place / "fail-start").unlink()
