@@ -168,6 +168,13 @@ def test_what_a_socket_is_asked_for(room: Class) -> None:
     assert before == room.fronts["bob"].asked
     assert "Rewrite" not in room.server.get("/", host="nobody.apps.example.edu").text
     assert 200 == room.server.get("/slp-status").status
+    apps = room.program.state / "apps"
+    room.fronts["eve"] = Front("eve")
+    (apps / "carol").rename(apps / "eve")
+    assert "eve path/django/carol/" == room.asked("/django/carol/"), "whoever has an app"
+    (apps / "eve").rename(apps / "carol")
+    assert "carol path/django/carol/" == room.asked("/django/carol/")
+
     below = '[pages]\ndashboard = "/django/overview"\n'
     room.program.write_settings(SETTINGS + below)
     room.program.once()
@@ -426,7 +433,8 @@ def test_a_websocket_is_led_through(room: Class) -> None:
         for https in (False, True):
             request = (
                 f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\n"
-                "Upgrade: WebSocket\r\nSec-WebSocket-Key: x\r\nSec-WebSocket-Version: 13\r\n\r\nhello\n"
+                "Upgrade: WebSocket\r\nSec-WebSocket-Key: x\r\n"
+                "Sec-WebSocket-Version: 13\r\n\r\nhello\n"
             )
             found = room.raw(request.encode(), https=https).decode()
             assert found.startswith("HTTP/1.1 101 ")
