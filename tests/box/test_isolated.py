@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pwd
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -62,3 +63,29 @@ def test_apps_come_change_and_go_and_apache_is_never_reloaded(
     assert pid == ask("MainPID", unit("bob"))
     assert before == isolated.reloads()
     assert bytes_of == (STATE / "current/django.conf").read_bytes()
+
+
+@pytest.mark.box(systemd=True, timeout=300)
+def test_a_process_that_a_signal_ends_is_told_of_and_comes_back(
+    isolated: Server, homes: Homes, program: Program
+) -> None:
+    """At its URL, in its health, and with the next good answer no more; each a second apart."""
+    homes.create("alice")
+    homes.bare("alice", body="hello")
+    wait_for(lambda: isolated.get("/django/alice/").text == "hello", 20, "alice's app")
+    crash = "import os\nos.kill(os.getpid(), 11)\napplication = 1\n"
+    homes.bare("alice", source=crash)
+
+    def health() -> str | None:
+        code: str | None = program.account("alice")["health"]["code"]
+        return code
+
+    wait_for(lambda: isolated.get("/django/alice/").status == 502 and health(), 30, "the crash")
+    assert "exits" == health()
+    wait_for(lambda: "SIGSEGV" in isolated.get("/django/alice/").text, 20, "alice's page")
+    began = time.monotonic()
+    assert {502} == {isolated.get("/django/alice/").status for _ in range(5)}
+    assert time.monotonic() - began > 3, "one load a second"
+    homes.bare("alice", body="again")
+    wait_for(lambda: isolated.get("/django/alice/").text == "again", 20, "the mended app")
+    wait_for(lambda: health() is None, 20, "it to be told well")

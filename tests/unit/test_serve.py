@@ -313,3 +313,31 @@ def test_a_body_without_a_length_arrives(unit: Unit) -> None:
     chunks = "4\r\nslow\r\n2\r\nly\r\n0\r\n\r\n"
     said = unit.ask("/http-path/django/alice/", "Transfer-Encoding: chunked", body=chunks).said
     assert "slowly" == said["body"]
+
+
+@pytest.mark.parametrize(
+    ("result", "status", "code", "kind"),
+    [
+        ("oom-kill", "KILL", "memory", "MemoryError"),
+        ("signal", "KILL", "exits", "SIGKILL"),
+        ("core-dump", "SEGV", "exits", "SIGSEGV"),
+        ("exit-code", "1", None, None),
+    ],
+)
+def test_what_could_not_say_how_it_ended_is_told_of(
+    unit: Unit, result: str, status: str, code: str | None, kind: str | None
+) -> None:
+    """By systemd's words; what ended by itself has said so, and each is a second apart."""
+    unit.publish()
+    (runner,) = (unit.student.place / "state/runner").iterdir()
+    words = [sys.executable, "-I", "-S", str(runner / "slp_runner/ended.py"), unit.student.told_at]
+    began = time.monotonic()
+    environment = {"SERVICE_RESULT": result, "EXIT_STATUS": status}
+    subprocess.run(words, env=environment, check=True)
+    assert time.monotonic() - began >= 1.0
+    if code is None:
+        with pytest.raises(TimeoutError):
+            unit.student.told(within=0.1)
+    else:
+        told = unit.student.told("failed")
+        assert (code, kind) == (told["code"], told["kind"])
