@@ -179,9 +179,9 @@ def test_what_hangs_is_told_with_its_place(student: Student) -> None:
     assert "shop/views.py" in student.log
 
 
-def test_whoever_waits_for_a_slow_visitor_does_not_hang(student: Student) -> None:
+def test_whoever_waits_for_a_slow_visitor_does_not_hang(mine: Student) -> None:
     """An upload over a bad line is no fault of the app's; what it does after that may be."""
-    student.save("shop/wsgi.py", """\
+    mine.save("shop/wsgi.py", """\
 import time
 def application(environ, start_response):
     body = environ["wsgi.input"]
@@ -191,14 +191,14 @@ def application(environ, start_response):
     start_response("200 OK", [])
     return told
 """)  # fmt: skip
-    host = student.start(startup_timeout=1.0)
+    host = mine.start(startup_timeout=1.0)
     assert "one\ntwo\n" == host.ask()["body"]
-    student.told("loaded")
-    assert "one\ntwo\n" == host.ask(LATE="2.5")["body"]
+    mine.told("loaded")
+    assert "one\ntwo\n" == host.ask(LATE="1.5")["body"]
     with pytest.raises(TimeoutError):
-        student.told("raised", within=0.5)
-    assert "one\ntwo\n" == host.ask(LATE="0.2", WORK="2.5")["body"]
-    assert "hangs" == student.told("raised")["code"]
+        mine.told("raised", within=0.5)
+    assert "one\ntwo\n" == host.ask(LATE="0.2", WORK="2")["body"]
+    assert "hangs" == mine.told("raised")["code"]
 
 
 @pytest.mark.parametrize(

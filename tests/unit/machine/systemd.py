@@ -23,7 +23,7 @@ case $verb in
 start) for name; do echo active >"up/$name"; done;;
 stop) shift; for name; do rm -f "up/$name"; done;;
 list-units) for name in up/*.socket; do
-  [ -e "$name" ] && echo "${name#up/} loaded $(cat "$name") listening Where it asks"
+  [ -e "$name" ] && read -r state <"$name"; [ -e "$name" ] && echo "${name#up/} loaded $state listening"
 done; true;;
 esac
 """
