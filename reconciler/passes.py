@@ -91,6 +91,7 @@ class Passes:
         self._python = interpreter.find(settings.apache.python, settings.apache.confdir)
         self._units = Units(
             templates.units(os.path.realpath(self._python.path), Runner(state).path),
+            limits={name: own.limits for name, own in settings.accounts.items() if own.limits},
             timeout=settings.apache.timeout,
         )
         self._names_scripts = templates.names_scripts

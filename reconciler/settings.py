@@ -34,6 +34,9 @@ Elsewhere = Annotated[str, Meta(pattern=r"^/[A-Za-z0-9_.~/-]+\Z")]
 """How a path begins that no app's redirect is to be kept from."""
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _DOMAIN = r"(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+"
+Memory = Annotated[str, Meta(pattern=r"^([1-9][0-9]{0,9}[KMG]|infinity)\Z")]
+Share = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,4}%\Z")]
+Tasks = Annotated[int, Meta(ge=8, le=10000)]
 Words = Annotated[list[str], Meta(min_length=1)]
 
 
@@ -83,11 +86,11 @@ class Apps(Table, frozen=True):
     idle: Annotated[int, Meta(ge=0, le=30 * 86400)] = 300
     """Seconds after which an app that nobody asks gives its memory back; 0 for never."""
     log_bytes: Annotated[int, Meta(ge=4096, le=1024**3)] = 262144
-    memory: Annotated[str, Meta(pattern=r"^([1-9][0-9]{0,9}[KMG]|infinity)\Z")] = "400M"
+    memory: Memory = "400M"
     """What one app's processes may use together; this and the next two where systemd runs them."""
-    cpu: Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,4}%\Z")] = "100%"
+    cpu: Share = "100%"
     """Of one processor."""
-    tasks: Annotated[int, Meta(ge=8, le=10000)] = 64
+    tasks: Tasks = 64
     """Processes and threads."""
 
 
@@ -271,6 +274,15 @@ class AccountSettings(Table, frozen=True):
     url: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\Z")] | None = None
     at_root: bool = False
     skip_checks: bool = False
+    memory: Memory | None = None
+    cpu: Share | None = None
+    tasks: Tasks | None = None
+
+    @property
+    def limits(self) -> tuple[str, ...]:
+        """What its app may use, in systemd's words, as far as it is not what all may."""
+        said = (("MemoryMax", self.memory), ("CPUQuota", self.cpu), ("TasksMax", self.tasks))
+        return tuple(f"{name}={value}" for name, value in said if value is not None)
 
 
 class Settings(Table, frozen=True):

@@ -16,6 +16,7 @@ import contextlib
 import os
 import pwd
 import re
+import shutil
 import threading
 from collections.abc import Iterable, Mapping, Set
 
@@ -23,12 +24,16 @@ from reconciler.publish import command, files, unit
 from reconciler.publish.command import CommandError
 
 DIRECTORY = "/run/systemd/system"
+CONTROL = f"{DIRECTORY}.control"
+"""Where `systemctl set-property --runtime` writes."""
 RELAY = "slp-relay"
 """Whose the relays are, in the units."""
 _LIMIT = 64 * 1024  # bytes of a unit
 _AT_ONCE = 100  # accounts in one command: their names are some 10 KB of words
 _SOCKETS = ("slp-app@{}.socket", "slp-front@{}.socket")
-_SERVICES = ("slp-front@{}.service", "slp-app@{}.service")
+_APP = "slp-app@{}.service"
+_SERVICES = ("slp-front@{}.service", _APP)
+_SAID_OF = re.compile(r"slp-app@(.+)\.service\.d")
 _OURS = re.compile(r"slp-(?:(?:app|front)@\.(?:socket|service)|apps\.slice)")
 _LISTED = re.compile(r"slp-(app|front)@(\S+)\.socket\s+\S+\s+(\S+)")
 
@@ -36,9 +41,19 @@ _LISTED = re.compile(r"slp-(app|front)@(\S+)\.socket\s+\S+\s+(\S+)")
 class Units:
     """The sockets of one machine. Any thread may ask for them."""
 
-    def __init__(self, texts: Mapping[str, str], *, timeout: float) -> None:
-        """`texts` are the units by their names; none: apps are run by somebody else."""
-        self._texts, self._timeout = texts, timeout
+    def __init__(
+        self,
+        texts: Mapping[str, str],
+        *,
+        limits: Mapping[str, tuple[str, ...]] | None = None,
+        timeout: float,
+    ) -> None:
+        """`texts` are the units by their names; none: apps are run by somebody else.
+
+        `limits` are properties of single accounts' apps, as "MemoryMax=1G".
+        """
+        self._texts, self._limits, self._timeout = texts, limits or {}, timeout
+        self._limited: set[str] = set()
         self._lock = threading.Lock()
         self.there: frozenset[str] | None = None
         """Whose sockets stand, as far as is known; None: that is to be looked up."""
@@ -65,6 +80,9 @@ class Units:
             for some in _portions(missing):
                 sockets = [name.format(account) for account in some for name in _SOCKETS]
                 self._start(sockets)
+            for name in sorted(names & self._limits.keys() - self._limited):
+                self._run("set-property", "--runtime", _APP.format(name), *self._limits[name])
+                self._limited.add(name)
             self.there = frozenset(names)
 
     def end_others(self, names: Set[str]) -> None:
@@ -103,6 +121,9 @@ class Units:
         for name in set(self._installed()) - self._texts.keys():
             os.unlink(f"{DIRECTORY}/{name}")
             altered = True
+        for name in self._unlimited():
+            shutil.rmtree(f"{CONTROL}/{_APP.format(name)}.d")
+            altered = True
         if altered:
             self.there = None
             self._run("daemon-reload")
@@ -111,6 +132,13 @@ class Units:
     def _installed() -> list[str]:
         with contextlib.suppress(FileNotFoundError):
             return [name for name in os.listdir(DIRECTORY) if _OURS.fullmatch(name)]
+        return []
+
+    def _unlimited(self) -> list[str]:
+        """Return of whom an earlier setting still says what their apps may use."""
+        with contextlib.suppress(FileNotFoundError):
+            found = map(_SAID_OF.fullmatch, os.listdir(CONTROL))
+            return [said[1] for said in found if said and said[1] not in self._limits]
         return []
 
     def _standing(self) -> Set[str]:

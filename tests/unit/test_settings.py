@@ -10,7 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.settings import _RANGES, DAEMON_OPTIONS, Settings, SettingsError, load
+from reconciler.settings import (
+    _RANGES,
+    DAEMON_OPTIONS,
+    AccountSettings,
+    Settings,
+    SettingsError,
+    load,
+)
 
 SHIPPED = Path(__file__).parents[2] / "conf" / "reconciler.toml"
 
@@ -91,10 +98,10 @@ def test_the_shipped_file_names_every_key() -> None:
         assert f"[{table}" in text
         for key in keys:
             assert f"\n{key} = " in text, (table, key)
-    for key in ("enabled", "script", "static", "virtualenv", "url", "at_root", "skip_checks"):
+    for key in AccountSettings.__struct_fields__:
         assert f"\n# {key} = " in text
     uncommented = text.replace("\n# [accounts", "\n[accounts")
-    for key in ("enabled", "script", "static", "virtualenv", "url", "at_root", "skip_checks"):
+    for key in AccountSettings.__struct_fields__:
         uncommented = uncommented.replace(f"\n# {key} =", f"\n{key} =")
     import tomllib
 

@@ -71,6 +71,22 @@ def test_what_somebody_else_did_to_them_is_mended(systemd: Systemd) -> None:
     assert TEXTS["slp-app@.socket"] == (systemd.units / "slp-app@.socket").read_text()
 
 
+def test_one_account_may_have_limits_of_its_own(systemd: Systemd) -> None:
+    """Said once, while it has an app; and no more when the settings say nothing of it."""
+    more = ("MemoryMax=2G", "TasksMax=200")
+    mine = Units(TEXTS, limits={"alice": more, "dora": ("CPUQuota=50%",)}, timeout=5.0)
+    mine.begin({"alice", "bob"})
+    said = systemd.control / "slp-app@alice.service.d/limits"
+    assert "MemoryMax=2G TasksMax=200" == said.read_text().strip()
+    assert ["daemon-reload", "list-units", "start", "set-property"] == systemd.asked
+    mine.begin({"alice", "bob"})
+    assert [] == systemd.asked
+    (systemd.control / "theirs.service.d").mkdir()
+    Units(TEXTS, timeout=5.0).begin({"alice", "bob"})
+    assert ["theirs.service.d"] == os.listdir(systemd.control)
+    assert ["daemon-reload", "list-units"] == systemd.asked
+
+
 def test_another_set_leaves_nothing_behind(systemd: Systemd) -> None:
     """Nobody's socket, and no unit; and where there never was one, systemd is not asked."""
     systemd.units.mkdir()

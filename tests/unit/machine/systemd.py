@@ -21,9 +21,11 @@ if [ -e "fail-$1" ]; then cat "fail-$1"; exit 1; fi
 verb=$1; shift
 case $verb in
 start) for name; do echo active >"up/$name"; done;;
+set-property) mkdir -p "control/$2.d"; unit=$2; shift 2; echo "$*" >"control/$unit.d/limits";;
 stop) shift; for name; do rm -f "up/$name"; done;;
 list-units) for name in up/*.socket; do
-  [ -e "$name" ] && read -r state <"$name"; [ -e "$name" ] && echo "${name#up/} loaded $state listening"
+  [ -e "$name" ] || continue
+  read -r state <"$name"; echo "${name#up/} loaded $state listening"
 done; true;;
 esac
 """
@@ -38,7 +40,7 @@ class Systemd:
         script = place / "systemctl"
         script.write_text(SYSTEMCTL)
         script.chmod(0o755)
-        self.units = place / "units"
+        self.units, self.control = place / "units", place / "control"
 
     @property
     def asked(self) -> list[str]:
@@ -57,4 +59,5 @@ class Systemd:
         """Be the one that this process asks."""
         patch.setenv("PATH", f"{self.place}:{os.environ['PATH']}")
         patch.setattr(units, "DIRECTORY", str(self.units))
+        patch.setattr(units, "CONTROL", str(self.control))
         patch.setattr(unit, "is_there", lambda: True)
