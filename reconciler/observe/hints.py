@@ -89,16 +89,14 @@ def _files(home: Interior, directories: Sequence[str]) -> Iterator[tuple[str, st
 
 
 def _made_of(home: Interior, directory: str, name: str, *, script: str) -> Instead | None:
-    path = f"{directory}/{name}".lstrip("/")
+    path = _in(directory, name)
     text = home.read(path, _LIMIT)
     if text is None:
         return None
     settings = module_named(text)
     if settings is not None:
         where = _of_django(home, directory, name, settings)
-        return Instead(Kind.DJANGO, path, settings, "", f"{where}/{script}" if where else "")
-    if name == "manage.py":
-        return None
+        return Instead(Kind.DJANGO, path, settings, script=f"{where}/{script}" if where else "")
     made = _APP.search(text) or _FACTORY.search(text)
     if made is None:
         return None
@@ -111,9 +109,13 @@ def _made_of(home: Interior, directory: str, name: str, *, script: str) -> Inste
 
 def _of_django(home: Interior, directory: str, name: str, settings: str) -> str:
     """Return where a project's script is to be: in the package of its settings."""
-    package = f"{directory}/{settings.partition('.')[0]}".lstrip("/")
+    package = _in(directory, settings.partition(".")[0])
     beside = name == "asgi.py" or not home.is_directory(package)  # or settings beside manage.py
     return directory if beside else package
+
+
+def _in(directory: str, name: str) -> str:
+    return f"{directory}/{name}" if directory else name
 
 
 def _place(directory: str, script: str) -> str:
