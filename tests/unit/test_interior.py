@@ -220,7 +220,7 @@ def test_listings_are_kept_for_as_long_as_their_directories(home: Interior, plac
         (place / f"{number:02}").mkdir()
         home.entries(f"{number:02}")
     assert 64 == len(home._listed)
-    assert home.node_at("00/late", listed=False) is None, "which is not listed at all"
+    assert home.node_at("00/late", anew=True) is None, "which is not listed at all"
 
 
 def test_a_file_of_the_home_itself_is_told_by_its_own_name(home: Interior, place: Path) -> None:
