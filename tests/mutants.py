@@ -67,9 +67,12 @@ SUITES = (
     ),
     Suite(
         ("observe/observer.py", "observe/sighting.py", "observe/survey.py"),
-        ("observer", "observer_asks", "projects", "survey"),
+        ("observer", "observer_asks", "observer_settings", "projects", "survey"),
     ),
-    Suite(("observe/django.py", "observe/links.py"), ("links", "projects")),
+    Suite(
+        ("observe/django.py", "observe/links.py"),
+        ("django", "links", "observer_settings", "projects"),
+    ),
     Suite(("observe/virtualenvs.py",), ("virtualenvs",)),
     Suite(("observe/hints.py",), ("hints",)),
     Suite(("observe/roots.py",), ("roots",)),

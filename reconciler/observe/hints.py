@@ -16,7 +16,7 @@ from reconciler.model import Instead, Kind
 from reconciler.observe.candidates import Candidates
 from reconciler.observe.descent import Unreadable
 from reconciler.observe.django import module_named
-from reconciler.observe.interior import Interior
+from reconciler.observe.interior import Interior, below
 from reconciler.observe.virtualenvs import Virtualenvs
 from reconciler.pruning import PYVENV, looked_into
 
@@ -89,7 +89,7 @@ def _files(home: Interior, directories: Sequence[str]) -> Iterator[tuple[str, st
 
 
 def _made_of(home: Interior, directory: str, name: str, *, script: str) -> Instead | None:
-    path = _in(directory, name)
+    path = below(directory, name)
     text = home.read(path, _LIMIT)
     if text is None:
         return None
@@ -109,13 +109,9 @@ def _made_of(home: Interior, directory: str, name: str, *, script: str) -> Inste
 
 def _of_django(home: Interior, directory: str, name: str, settings: str) -> str:
     """Return where a project's script is to be: in the package of its settings."""
-    package = _in(directory, settings.partition(".")[0])
+    package = below(directory, settings.partition(".")[0])
     beside = name == "asgi.py" or not home.is_directory(package)  # or settings beside manage.py
     return directory if beside else package
-
-
-def _in(directory: str, name: str) -> str:
-    return f"{directory}/{name}" if directory else name
 
 
 def _place(directory: str, script: str) -> str:
