@@ -1,6 +1,6 @@
 """`make mutants`: does a test fail for each small change of the code? (mutmut, with reasons.)
 
-    make mutants                                 all of decide/, observe/ and schedule.py
+    make mutants                                 decide/, observe/, schedule.py, rounds.py
     make mutants ARGS="decide/plan.py observe"   these files, or directories
 
 mutmut makes the changes, one at a time, in a copy of the repository, and asks for each those unit
@@ -40,7 +40,7 @@ import msgspec
 
 ROOT = Path(__file__).parents[1]
 REASONS = ROOT / "tests" / "mutants.toml"
-TARGETS = ("decide", "observe", "schedule.py")
+TARGETS = ("decide", "observe", "schedule.py", "rounds.py")
 
 
 class Suite(NamedTuple):
@@ -60,6 +60,7 @@ SUITES = (
     ),
     Suite(("decide/ailments.py", "decide/visits.py"), ("ailments", "visits")),
     Suite(("schedule.py",), ("schedule",)),
+    Suite(("rounds.py",), ("rounds",)),
     Suite(("observe/accounts.py", "observe/identity.py"), ("accounts", "identity")),
     Suite(
         tuple(f"observe/{n}.py" for n in ("candidates", "descent", "interior", "projects")),
