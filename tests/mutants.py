@@ -1,6 +1,6 @@
 """`make mutants`: does a test fail for each small change of the code? (mutmut, with reasons.)
 
-    make mutants                                 all of decide/, observe/ and schedule.py
+    make mutants                                 decide/, observe/, schedule.py, rounds.py
     make mutants ARGS="decide/plan.py observe"   these files, or directories
 
 mutmut makes the changes, one at a time, in a copy of the repository, and asks for each those unit
@@ -40,7 +40,7 @@ import msgspec
 
 ROOT = Path(__file__).parents[1]
 REASONS = ROOT / "tests" / "mutants.toml"
-TARGETS = ("decide", "observe", "schedule.py")
+TARGETS = ("decide", "observe", "schedule.py", "rounds.py")
 
 
 class Suite(NamedTuple):
@@ -60,16 +60,20 @@ SUITES = (
     ),
     Suite(("decide/ailments.py", "decide/visits.py"), ("ailments", "visits")),
     Suite(("schedule.py",), ("schedule",)),
+    Suite(("rounds.py",), ("rounds",)),
     Suite(("observe/accounts.py", "observe/identity.py"), ("accounts", "identity")),
     Suite(
         tuple(f"observe/{n}.py" for n in ("candidates", "descent", "interior", "projects")),
-        ("interior", "observe", "projects", "survey"),
+        ("django", "interior", "observe", "observer_settings", "projects", "survey"),
     ),
     Suite(
         ("observe/observer.py", "observe/sighting.py", "observe/survey.py"),
-        ("observer", "observer_asks", "projects", "survey"),
+        ("observer", "observer_asks", "observer_settings", "projects", "survey"),
     ),
-    Suite(("observe/django.py", "observe/links.py"), ("links", "projects")),
+    Suite(
+        ("observe/django.py", "observe/links.py"),
+        ("django", "links", "observer_settings", "projects"),
+    ),
     Suite(("observe/virtualenvs.py",), ("virtualenvs",)),
     Suite(("observe/hints.py",), ("hints",)),
     Suite(("observe/roots.py",), ("roots",)),

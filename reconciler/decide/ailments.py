@@ -6,8 +6,8 @@ place, the kind and the exception's text are believed; sentences and commands ar
 own. What a command names is quoted for a shell, and a row whose command would name what nobody
 told has none.
 
-Texts may name: account, url, home, project, host, hosts, name, module, where, kind, message,
-seconds. Commands may name the same, quoted, and
+Texts may name: account, url, project, host, hosts, name, module, where, kind, message, seconds.
+Commands may name the same, quoted, and
   python, manage   the interpreter; `manage.py` run by it, in the project
   pip, packages    the virtualenv's pip, made first where there is none; what it is to install
   requirements, settings, static, script, file      paths; `above` are the directories to `static`
@@ -40,12 +40,8 @@ class _Table(Struct, frozen=True):
     mends: dict[str, _Mend]
 
 
-def _read() -> _Table:
-    file = importlib.resources.files("reconciler") / "run" / "mends.json"
-    return msgspec.json.decode(file.read_bytes(), type=_Table)
-
-
-_TABLE = _read()
+_FILE = importlib.resources.files("reconciler") / "run" / "mends.json"
+_TABLE = msgspec.json.decode(_FILE.read_bytes(), type=_Table)
 CODES = frozenset(key.partition(":")[0] for key in _TABLE.mends)
 """Every code that has a row. `code:variant` is a row for one of several causes of `code`."""
 
@@ -54,7 +50,6 @@ CODES = frozenset(key.partition(":")[0] for key in _TABLE.mends)
 _MODULE = re.compile(r"(?=.{1,100}\Z)[A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+)*\Z")
 _PLACE = re.compile(r"(.+?)(?::[0-9]+)?\Z", re.DOTALL)
 _UNNAMED = "one that was not named"
-_NAMED = ("name", "module", "kind", "message")
 
 
 class Facts(Struct, frozen=True, kw_only=True):
@@ -117,8 +112,7 @@ def ailment(code: str, facts: Facts, settings: Settings) -> Rejection:
     row = _TABLE.mends.get(code) or _TABLE.mends["raises"]
     known = code.partition(":")[0] if code in _TABLE.mends else "raises"
     texts = _texts(facts, settings)
-    shown = {key: printable(text) for key, text in texts.items()}
-    told = {key: text or (_UNNAMED if key in _NAMED else "") for key, text in shown.items()}
+    told = {key: printable(text) or _UNNAMED for key, text in texts.items()}
     message, advice = (text.format(**told) for text in (row.message, row.advice))
     return Rejection(known, message, News.CHOICE, advice, _command(row.command, facts, texts))
 
@@ -144,17 +138,17 @@ def distribution(module: str) -> str | None:
 
 def _texts(facts: Facts, settings: Settings) -> dict[str, str]:
     home = facts.home
+    script = _shown(facts.script, home)
     return {
         "account": facts.account,
         "url": settings.url(facts.account),
-        "home": "~",
         "project": _shown(facts.project, home),
         "requirements": _shown(facts.requirements, home),
         "settings": _shown(facts.settings, home),
         "static": _shown(facts.static, home),
-        "script": _shown(facts.script, home),
-        "directory": _shown((facts.script or "").rpartition("/")[0], home),
-        "relative": _shown(facts.script, home).removeprefix("~/"),
+        "script": script,
+        "directory": script.rpartition("/")[0],
+        "relative": script.removeprefix("~/"),
         "file": _file(facts.where),
         "package": facts.package,
         "name": facts.name,
@@ -164,7 +158,7 @@ def _texts(facts: Facts, settings: Settings) -> dict[str, str]:
         "message": facts.message,
         "host": facts.host,
         "hosts": ", ".join(f'"{host}"' for host in facts.hosts),
-        "seconds": f"{facts.seconds:.0f}" if facts.seconds else "",
+        "seconds": f"{facts.seconds:.0f}",
     }
 
 
@@ -202,7 +196,7 @@ def _packages(module: str, requirements: str) -> str:
     to it: who guesses may install a stranger's package that has the name of a student's module.
     """
     listed = f"-r {quoted(requirements)}" if requirements else ""
-    known = distribution(module) if module else None
+    known = distribution(module)
     guess = module.partition(".")[0] if not listed else ""
     return " ".join(filter(None, (listed, quoted(known or guess) if known or guess else "")))
 

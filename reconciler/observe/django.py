@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from reconciler.observe.interior import Interior
+from reconciler.observe.interior import Interior, below
 from reconciler.observe.source import SOURCE_LIMIT, settings_request
 
 _MAX_FILES = 4
@@ -19,7 +19,7 @@ _NAME = rb"\w{1,99}(?:\.\w{1,99}){0,9}"
 _MODULE = re.compile(
     rb"""DJANGO_SETTINGS_MODULE["'][ \t]*\]?[ \t]*[,=]\s*["'](%b)["']""" % _NAME, re.ASCII
 )
-_IMPORTS = re.compile(rb"^[ \t]*from[ \t]+(\.{0,9}(?:%b)?)[ \t]+import\b" % _NAME, re.M | re.ASCII)
+_IMPORTS = re.compile(rb"^[ \t]*from[ \t]+(\.{0,9})(%b)[ \t]+import\b" % _NAME, re.M | re.ASCII)
 _SAYS = re.compile(
     rb"""^(?!STATIC_URL[ ]?=[ ]?["']/?static/["'][ \t\r]*$).*(?:STATIC|MEDIA)_(?:ROOT|URL)""", re.M
 )
@@ -40,7 +40,7 @@ class SettingsFiles:
 def module_named(text: bytes) -> str | None:
     """Return the settings module that a text names, as `manage.py` and `wsgi.py` do."""
     named = _MODULE.search(text)
-    return None if named is None else named[1].decode("ascii")
+    return None if named is None else named[1].decode()
 
 
 def settings_of(home: Interior, project: str, package: str, script: bytes) -> SettingsFiles | None:
@@ -62,7 +62,7 @@ def settings_of(home: Interior, project: str, package: str, script: bytes) -> Se
 def _read(home: Interior, root: str, first: str, package: str) -> Iterator[tuple[str, bytes]]:
     """Yield the settings, and what of their own package they import: each file once."""
     left, known, room = [first], {first}, SOURCE_LIMIT
-    while left and len(known) <= _MAX_FILES:
+    while left:
         path = left.pop(0)
         text = home.read(path, room)
         if text is None or b"\0" in text:
@@ -70,28 +70,30 @@ def _read(home: Interior, root: str, first: str, package: str) -> Iterator[tuple
         room -= len(text)
         yield path, text
         for match in _IMPORTS.finditer(text):
-            found = _imported(home, root, path, match[1].decode("ascii"), package)
+            level, name = len(match[1]), match[2].decode()
+            found = _imported(home, root, path, level, name, package)
             if found is not None and found not in known and len(known) < _MAX_FILES:
                 known.add(found)
                 left.append(found)
 
 
-def _imported(home: Interior, root: str, path: str, module: str, package: str) -> str | None:
-    name = module.lstrip(".")
-    here, level = path, len(module) - len(name)
+def _imported(
+    home: Interior, root: str, path: str, level: int, name: str, package: str
+) -> str | None:
     if level == 0:
         # Of what is installed there is no file in the project, so that each would be looked for.
         found = _file_of(home, root, name) if name.partition(".")[0] == package else None
     else:
+        here = path
         for _ in range(level):
             here = here.rpartition("/")[0]
-        found = _file_of(home, here, name) if name else None
+        found = _file_of(home, here, name)
     return None if found is None else found[1]
 
 
 def _file_of(home: Interior, root: str, module: str) -> tuple[str, str] | None:
     """Return the root and the file of a module below it."""
-    base = f"{root}/{module.replace('.', '/')}".lstrip("/")
+    base = below(root, module.replace(".", "/"))
     for path in (f"{base}.py", f"{base}/__init__.py"):
         directory, _, name = path.rpartition("/")
         if path.isascii() and home.is_file(directory, name):

@@ -16,7 +16,7 @@ from reconciler.model import Instead, Kind
 from reconciler.observe.candidates import Candidates
 from reconciler.observe.descent import Unreadable
 from reconciler.observe.django import module_named
-from reconciler.observe.interior import Interior
+from reconciler.observe.interior import Interior, below
 from reconciler.observe.virtualenvs import Virtualenvs
 from reconciler.pruning import PYVENV, looked_into
 
@@ -89,16 +89,14 @@ def _files(home: Interior, directories: Sequence[str]) -> Iterator[tuple[str, st
 
 
 def _made_of(home: Interior, directory: str, name: str, *, script: str) -> Instead | None:
-    path = f"{directory}/{name}".lstrip("/")
+    path = below(directory, name)
     text = home.read(path, _LIMIT)
     if text is None:
         return None
     settings = module_named(text)
     if settings is not None:
         where = _of_django(home, directory, name, settings)
-        return Instead(Kind.DJANGO, path, settings, "", f"{where}/{script}" if where else "")
-    if name == "manage.py":
-        return None
+        return Instead(Kind.DJANGO, path, settings, script=f"{where}/{script}" if where else "")
     made = _APP.search(text) or _FACTORY.search(text)
     if made is None:
         return None
@@ -111,7 +109,7 @@ def _made_of(home: Interior, directory: str, name: str, *, script: str) -> Inste
 
 def _of_django(home: Interior, directory: str, name: str, settings: str) -> str:
     """Return where a project's script is to be: in the package of its settings."""
-    package = f"{directory}/{settings.partition('.')[0]}".lstrip("/")
+    package = below(directory, settings.partition(".")[0])
     beside = name == "asgi.py" or not home.is_directory(package)  # or settings beside manage.py
     return directory if beside else package
 

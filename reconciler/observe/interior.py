@@ -136,10 +136,10 @@ class Interior:
         listed = self._listed.get(directory)
         return None if listed is None else listed.get(name, _ABSENT)
 
-    def node_at(self, path: str, *, listed: bool = True) -> Node | None:
+    def node_at(self, path: str, *, anew: bool = False) -> Node | None:
         """Return the node of that path, link or not; None where there is none, or a link before it.
 
-        Without `listed`, no listing is believed that has not got it: while a file is renamed over
+        With `anew`, no listing is believed that has not got it: while a file is renamed over
         another, some file systems list neither.
 
         Raises:
@@ -149,7 +149,7 @@ class Interior:
             return self._found[path]
         directory, _, name = path.rpartition("/")
         _, descriptor = self.walk(directory)
-        if not listed:
+        if anew:
             self._listed.pop(directory, None)
         if descriptor is None or self._listed_as(directory, name) == _ABSENT:
             return None
@@ -243,6 +243,11 @@ class Interior:
         self.signatures.setdefault(path, signature(status))
         self.newest = max(self.newest, status.st_ctime_ns)
         return node(path, status)
+
+
+def below(directory: str, name: str) -> str:
+    """Return the path of what a directory of the home holds; "" is the home itself."""
+    return f"{directory}/{name}" if directory else name
 
 
 _ABSENT = "absent"

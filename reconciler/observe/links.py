@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from reconciler.model import Static
-from reconciler.observe.interior import Interior
+from reconciler.observe.interior import Interior, below
 from reconciler.observe.roots import HOME
 from reconciler.observe.source import Roots
 
@@ -71,7 +71,7 @@ class Links:
             yield self._beside("media")
 
     def _beside(self, name: str) -> str:
-        return f"{self.project}/{name}" if self.project else name
+        return below(self.project, name)
 
     def _link(self, name: str, path: str) -> Static | None:
         # One that holds the project's own text, whoever names it, would give that to the world.

@@ -32,6 +32,8 @@ _MAX_SOURCES = 20_000
 """Texts whose facts are remembered: a few hundred bytes each."""
 _RACY_NS = 100_000_000
 """File systems stamp in ticks of 1 to 10 ms: what changed just now may change again unseen."""
+_HALF = AHEAD // 2
+"""Homes that are told of in one go."""
 _MAX_CALLED = 2.0
 """Seconds in which homes that the root does not list are called by name, for one listing: an
 automounter asks a server about each. The rest are called at the next."""
@@ -99,8 +101,7 @@ class Observer:
                 listed = {
                     entry.name
                     for entry in entries
-                    if not entry.name.startswith(".")
-                    and (entry.is_symlink() or entry.is_dir(follow_symlinks=False))
+                    if not entry.name.startswith(".") and (entry.is_symlink() or entry.is_dir())
                 }
         except OSError as error:
             raise Unreadable(f"{root}: {error.strerror}") from error
@@ -143,7 +144,7 @@ class Observer:
         ahead: deque[Sighting] = deque()
         rest = iter(subjects)
         try:
-            while some := list(itertools.islice(rest, AHEAD // 2)):
+            while some := list(itertools.islice(rest, _HALF)):
                 with contextlib.closing(Root(self._settings.homes.root)) as root:
                     for sighting in [self._met(each, known, root) for each in some]:
                         self._see(sighting, root)
@@ -151,7 +152,7 @@ class Observer:
                         most = AHEAD if sighting.is_light else 0
                         if len(ahead) > most:
                             self._become(None)
-                            while len(ahead) > most // 2:
+                            while len(ahead) > min(most, _HALF):
                                 yield self._told(ahead.popleft())
                 self._become(None)
             while ahead:
@@ -260,7 +261,7 @@ class Observer:
         The directories that they name are looked at as the student: by another look at the home.
         """
         said = False
-        for request in sighting.settings:
+        for request in tuple(sighting.settings):
             if time.monotonic() > until:
                 break
             try:
@@ -270,9 +271,8 @@ class Observer:
             if len(self._roots) >= _MAX_SOURCES:
                 self._roots.clear()
             self._roots[digest_of(request)] = roots
+            sighting.settings.discard(request)
             said |= roots != Roots()
-        else:
-            sighting.settings.clear()
         return said
 
     def _examined(self, script: Script, text: bytes | None, until: float) -> Script:

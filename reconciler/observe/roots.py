@@ -51,7 +51,7 @@ class Module:
     def values(self) -> dict[str, object]:
         """What the module's names are at its end."""
         # Each file is read once: two that import each other would never end.
-        text = self._files.pop(self._path, b"")
+        text = self._files.pop(self._path)
         try:
             self._run(ast.parse(text).body)
         except (SyntaxError, ValueError, RecursionError):  # what runs the app will tell of it
@@ -80,10 +80,10 @@ class Module:
 
     def _decided(self, test: ast.expr) -> bool | None:
         found = self._known(test)
-        return found if isinstance(found, bool) else None
+        return None if found is None else bool(found)
 
     def _import(self, step: ast.ImportFrom) -> None:
-        path = self._found(step.module or "", step.level)
+        path = None if step.module is None else self._found(step.module, step.level)
         if path is None:
             return
         theirs = Module(self._files, path).values()
@@ -97,7 +97,7 @@ class Module:
     def _found(self, module: str, level: int) -> str | None:
         """The file of a module, among those that were given."""
         way = module.replace(".", "/")
-        ends = [f"{way}.py", f"{way}/__init__.py"] if way else []
+        ends = [f"{way}.py", f"{way}/__init__.py"]
         if level == 0:
             return next(
                 (p for end in ends for p in self._files if f"/{p}".endswith(f"/{end}")), None
@@ -105,7 +105,7 @@ class Module:
         here = self._path
         for _ in range(min(level, _DEPTH)):
             here = posixpath.dirname(here)
-        places = [posixpath.join(here, end) for end in ends or ["__init__.py"]]
+        places = [posixpath.join(here, end) for end in ends]
         return next((place for place in places if place in self._files), None)
 
 
@@ -194,7 +194,7 @@ class Expression:
 
     def _of_unaryop(self, node: ast.UnaryOp, depth: int) -> bool:
         found = self.value(node.operand, depth)
-        if isinstance(node.op, ast.Not) and isinstance(found, bool):
+        if isinstance(node.op, ast.Not):
             return not found
         raise Unknown
 
@@ -222,10 +222,10 @@ class Expression:
 
     def _of_subscript(self, node: ast.Subscript, depth: int) -> str:
         """As in `….parents[1]`."""
-        index: object = node.slice
-        index = getattr(index, "value", index)  # Python 3.8 has an `Index` around it
-        number = getattr(index, "value", index)
-        if type(number) is not int or not 0 <= number < _DEPTH:
+        number: object = node.slice
+        for _ in range(2):  # Python 3.8 has an `Index` around the number's own node
+            number = getattr(number, "value", number)
+        if type(number) is not int:
             raise Unknown
         if isinstance(node.value, ast.Attribute) and node.value.attr == "parents":
             found = self.text(node.value.value, depth)
@@ -249,7 +249,7 @@ class Expression:
         # Of a method, what it is called on comes first; `os.path` and `pathlib` are no values.
         first = [] if owner is None else self._owner(owner, depth)
         given = first + [self.text(each, depth) for each in node.args]
-        if not given or (owner is not None and isinstance(owner, ast.Constant)):
+        if not given or isinstance(owner, ast.Constant):
             raise Unknown
         if name == "dirname":
             return _parent(given[0])

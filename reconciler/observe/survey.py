@@ -26,8 +26,7 @@ class Root:
     """The root of the homes, opened by the process itself, for looks at homes as their students."""
 
     def __init__(self, path: str) -> None:
-        self.path = path
-        self._descriptor, self._why, self._is_roots_alone = -1, "", False
+        self.path, self._why = path, ""
         try:
             self._descriptor = descent.open_root(path)
         except Unreadable as error:  # an outage, and no home's end: each is told of it
@@ -68,10 +67,8 @@ class Root:
         descriptor = descent.open_directory(f"{self.path}/{name}")
         if descriptor is not None:
             return descriptor, None
-        if not self._is_roots_alone:
-            return None
         node = self.node(name)
-        if node is None or node.kind != "link" or node.uid != 0:
+        if node is None or node.kind != "link" or node.uid != 0 or not self._is_roots_alone:
             return None
         try:
             target = os.readlink(name, dir_fd=self._descriptor)
@@ -150,7 +147,7 @@ class Surveyor:
         if (
             served is not None
             and served not in found.paths
-            and interior.node_at(served, listed=False) is None
+            and interior.node_at(served, anew=True) is None
         ):
             first.remove(served)
         static = own.static or wishes.static

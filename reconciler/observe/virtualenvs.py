@@ -74,10 +74,7 @@ class Virtualenvs:
     def _administrators(self, path: str) -> Virtualenv:
         """One that is named by the administrator, so trusted; looked at as who is to run it."""
         full = f"{path}/{self._packages}"
-        text = None
-        with contextlib.suppress(Unreadable):
-            text = _read(path)
-        return _virtualenv(path, True, full if os.path.isdir(full) else None, text)
+        return _virtualenv(path, True, full if os.path.isdir(full) else None, _read(path))
 
 
 def levels(project: str) -> list[str]:
@@ -93,27 +90,28 @@ def _below(path: str, name: str) -> str:
 
 
 def _read(path: str) -> bytes | None:
-    directory = descent.open_root(path)
-    try:
+    """Return what the file of a virtualenv says; None where that cannot be told."""
+    with contextlib.suppress(Unreadable), contextlib.ExitStack() as left:
+        directory = descent.open_root(path)
+        left.callback(os.close, directory)
         opened = descent.open_file(PYVENV, at=directory)
-        if opened is None:
-            return None
-        try:
+        if opened is not None:
+            left.callback(os.close, opened[0])
             return descent.read(opened[0], _LIMIT)
-        finally:
-            os.close(opened[0])
-    finally:
-        os.close(directory)
+    return None
 
 
 def _says(text: bytes | None) -> dict[str, str]:
     """Return what a pyvenv.cfg says, by the rules of Python's own `site`."""
-    lines = (line.partition("=") for line in (text or b"").decode("utf-8", "replace").splitlines())
+    if text is None:
+        return {}
+    lines = (line.partition("=") for line in text.decode(errors="replace").splitlines())
     return {key.strip().lower(): value.strip() for key, sign, value in lines if sign}
 
 
 def _virtualenv(path: str, chosen: bool, packages: str | None, text: bytes | None) -> Virtualenv:
     says = _says(text)
     version = re.match(r"[0-9]{1,2}\.[0-9]{1,3}", says.get("version", says.get("version_info", "")))
-    system = says.get("include-system-site-packages", "true").lower() == "true"
+    word = says.get("include-system-site-packages")
+    system = word is None or word.lower() == "true"
     return Virtualenv(path, chosen, packages, system, version[0] if version else None)

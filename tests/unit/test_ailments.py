@@ -257,9 +257,8 @@ def test_a_part_of_a_package_is_installed_with_the_package() -> None:
 
 
 def test_a_failure_is_told_of_the_app_that_failed() -> None:
-    """What its process or a visit said of it fills the row."""
-    failure = Failure("raises", kind="ValueError", name="n", where="mysite/a.py:3", message="m")
-    told = of_failure(failure, replace(FACTS, kind="", where="", name="", message=""), SETTINGS)
+    """What its process or a visit said of it fills the row, and nothing that was known before."""
     said = replace(FACTS, kind="ValueError", name="n", where="mysite/a.py:3", message="m")
-    assert ailment("raises", said, SETTINGS) == told
-    assert "ValueError" in told.message + told.advice
+    for code in ("raises", "missing-module", "syntax-error"):
+        failure = Failure(code, kind="ValueError", name="n", where="mysite/a.py:3", message="m")
+        assert ailment(code, said, SETTINGS) == of_failure(failure, FACTS, SETTINGS)

@@ -89,6 +89,11 @@ def paste(school: School, command: str) -> None:
          '"shop.settings"'),
         ({"shop/shop/asgi.py": MANAGE.format("shop.settings")}, "shop/shop/wsgi.py", "shop",
          '"shop.settings"'),
+        ({"shop/shop/asgi.py": MANAGE.format("shop.settings"), "shop/shop/shop/urls.py": ""},
+         "shop/shop/wsgi.py", "shop", '"shop.settings"'),
+        ({"a/b/flaskr/__init__.py": FLASK}, "a/b/web/wsgi.py", "a/b", "from flaskr import app as"),
+        ({"a/b/app.py": FLASK, "z/main.py": FLASK}, "z/wsgi.py", "z", "from main import app as"),
+        ({"shop/manage.py": FLASK}, "shop/wsgi.py", "shop", "from manage import app as"),
     ],
 )  # fmt: skip
 def test_a_project_without_a_script_is_told_the_file_which_then_serves_it(
@@ -122,6 +127,33 @@ def test_a_project_in_the_home_itself_is_told_to_move_and_then_what_to_write(
     assert State.SERVED == told(school, {}).state
 
 
+@pytest.mark.parametrize(
+    ("tree", "name"),
+    [
+        ({"manage.py": MANAGE.format("settings"), "settings.py": ""}, "manage.py"),
+        ({"asgi.py": FASTAPI}, "asgi.py"),
+    ],
+)
+def test_a_script_in_the_home_itself_would_be_none(school: School, tree: Tree, name: str) -> None:
+    """Whatever the project is of, it is to move first."""
+    (warning,) = told(school, tree).warnings
+    assert ("no-script", f"mkdir -p ~/site && mv -- ~/{name} ~/site/") == (
+        warning.code,
+        warning.command,
+    )
+
+
+def test_sixteen_files_are_read_for_an_app(school: School) -> None:
+    """So that a home of homework costs little."""
+    home = school.student("alice")
+    for number in range(17):
+        (home / f"h{number:02}").mkdir()
+        (home / f"h{number:02}/main.py").write_text("print()\n")
+    school.own("alice")
+    assert () == told(school, {"h16/main.py": FLASK}).warnings
+    assert told(school, {"h15/main.py": FLASK}).warnings
+
+
 def test_an_adapter_goes_into_the_virtualenv_that_serves_the_app(school: School) -> None:
     """The one that is there; where none is, one is made beside the project."""
     (warning,) = told(school, {"api/main.py": FASTAPI}).warnings
@@ -131,17 +163,25 @@ def test_an_adapter_goes_into_the_virtualenv_that_serves_the_app(school: School)
     assert warning.command.startswith("~/api/venv/bin/pip install a2wsgi && ")
 
 
+def test_an_adapter_goes_into_the_one_beside_the_app(school: School) -> None:
+    """However deep in the repository the app lies."""
+    place = school.student("alice") / "api/src/venv"
+    (place / "lib/python3.11/site-packages").mkdir(parents=True)
+    (warning,) = told(school, {"api/src/main.py": FASTAPI, "api/src/venv/pyvenv.cfg": ""}).warnings
+    assert warning.command.startswith("~/api/src/venv/bin/pip install a2wsgi && ")
+
+
 def test_a_script_that_lies_too_deep_is_named_with_the_line_that_serves_it(school: School) -> None:
     """One level deeper than is looked; it comes before what else the home has."""
-    verdict = told(school, {"a/b/c/d/wsgi.py": "application = 1\n", "a/app.py": FLASK})
+    verdict = told(school, {"a/b/c/lib/wsgi.py": "application = 1\n", "a/app.py": FLASK})
     (warning,) = verdict.warnings
     assert (State.EMPTY, "too-deep") == (verdict.state, warning.code)
-    assert "~/a/b/c/d/wsgi.py" in warning.message
+    assert "~/a/b/c/lib/wsgi.py" in warning.message
     paste(school, warning.command)
     served = told(school, {})
     assert State.SERVED == served.state
     assert served.app is not None
-    assert f"{school.root}/alice/a/b/c/d/wsgi.py" == served.app.script
+    assert f"{school.root}/alice/a/b/c/lib/wsgi.py" == served.app.script
 
 
 @pytest.mark.parametrize(
@@ -150,6 +190,8 @@ def test_a_script_that_lies_too_deep_is_named_with_the_line_that_serves_it(schoo
         {"a/b/c/d/e/wsgi.py": "application = 1\n"},
         {"a/b/c/static/wsgi.py": "application = 1\n"},
         {"a/b/c/.git/wsgi.py": "application = 1\n"},
+        {"a/b/c/lib/wsgi.py": "application = 1\n", "a/b/c/pyvenv.cfg": ""},
+        {"__init__.py": FLASK},
         {"homework/main.py": "print('hello')\n"},
         {"homework/app.py": "def app():\n    app = Flask()\n"},
         {"homework/app.py": "# app = Flask(__name__)\n"},
@@ -216,13 +258,17 @@ def test_what_has_changed_is_told_anew_and_nothing_else_is_looked_for(
 
 
 @as_root
-def test_what_cannot_be_read_is_no_fault_of_the_homes(school: School) -> None:
+@pytest.mark.parametrize("closed", ["a/app.py", "a/b/c/d"])
+def test_what_cannot_be_read_is_no_fault_of_the_homes(
+    school: School, monkeypatch: Any, closed: str
+) -> None:
     """It is empty, as before; and is looked at again."""
+    monkeypatch.setattr(observer, "_RACY_NS", -(10**12))
     home = school.student("alice")
-    (home / "a/b/c").mkdir(parents=True)
+    (home / "a/b/c/d").mkdir(parents=True)
     (home / "a/app.py").write_text(FLASK)
     school.own("alice")
-    (home / "a/app.py").chmod(0)
+    (home / closed).chmod(0)
     found = look(school.observer(), "alice")
     assert (None, None, {}) == (found.home.trouble, found.home.instead, found.memo)
 

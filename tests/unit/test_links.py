@@ -12,14 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.observe import observer
 from reconciler.observe.interior import Interior
 from reconciler.observe.links import Links
 from reconciler.observe.source import Roots
-from tests.unit.classroom import APP, School, as_root, look, only, school, seen
+from tests.unit.classroom import APP, School, as_root, only, school, seen
 
 if TYPE_CHECKING:
-    from typing import Any
+    pass
 
 __all__ = ["school"]
 
@@ -86,7 +85,8 @@ def test_what_the_settings_say_comes_before_the_usual_names(school: School) -> N
         ("MEDIA_ROOT = unknown", ["media"], {"media": "media"}),
         ("MEDIA_ROOT = BASE_DIR / 'up'", ["media"], {}),
         ("MEDIA_ROOT = BASE_DIR / 'up'", ["media", "up"], {"media": "up"}),
-        ("MEDIA_ROOT = '/srv/media'", ["media"], {}),
+        ("MEDIA_ROOT = '/srv/media'", ["media", "srv/media"], {}),
+        ("STATIC_URL = '//cdn/'", ["static"], {}),
         ("MEDIA_ROOT = BASE_DIR\nSTATIC_ROOT = BASE_DIR", ["static"], {"static": "static"}),
         ("STATIC_ROOT = MEDIA_ROOT = BASE_DIR / 'mysite'", [], {}),
         ("STATIC_ROOT = MEDIA_ROOT = BASE_DIR.parent", [], {}),
@@ -117,6 +117,33 @@ def test_a_root_may_be_written_in_full(school: School) -> None:
         f"STATIC_ROOT = '{school.root}/alicex/public'\n"
     )
     assert {} == found(school)
+
+
+@pytest.mark.parametrize(
+    ("said", "root"),
+    [
+        ("BASE_DIR / 'public'", "mysite/public"),
+        ("'./public/'", "mysite/public"),
+        ("BASE_DIR / '..' / '..' / 'bob'", None),
+        ("BASE_DIR / 'my files'", None),
+        ("'/srv/public'", None),
+    ],
+)
+def test_a_root_that_is_not_there_yet_is_told_where_it_could_be(
+    school: School, said: str, root: str | None
+) -> None:
+    """Below the home, and without an odd name: nothing else is ever served."""
+    project(school, f"{NEW}STATIC_ROOT = {said}\n")
+    assert root == only(seen(school.observer(), "alice")).static_root
+
+
+def test_a_link_says_which_directories_above_it_others_cannot_pass(school: School) -> None:
+    """Apache has to; whether it can list the directory itself is asked of the kernel."""
+    home = project(school, NEW, "mysite/static")
+    for place, mode in (("", 0o711), ("mysite", 0o750), ("mysite/static", 0o700)):
+        (home / place).chmod(mode)
+    (link,) = only(seen(school.observer(), "alice")).links
+    assert ("mysite",) == link.closed
 
 
 def test_what_is_named_in_a_wish_or_a_setting_comes_first(school: School) -> None:
@@ -201,61 +228,6 @@ def test_settings_in_several_files_are_read_as_one(
     assert {"static": f"{above}/staticfiles", "media": f"{above}/shop/media"} == found(
         school, three
     )
-
-
-def test_a_change_of_the_settings_is_seen_and_no_change_is_not_asked_for(
-    school: School, monkeypatch: Any
-) -> None:
-    """The helper is asked once for a text; the next look at the same home opens nothing."""
-    monkeypatch.setattr(observer, "_RACY_NS", -(10**12))
-    home = project(school, COLLECTED, "mysite/public", "mysite/other")
-    looker = school.observer()
-    asked: list[bytes] = []
-    real = looker._parser.roots
-    monkeypatch.setattr(looker._parser, "roots", lambda r: (asked.append(r), real(r))[1])
-    first = look(looker, "alice")
-    assert [f"{home}/mysite/public"] == [link.path for link in only(first.home).links]
-    again = look(looker, "alice", first)
-    assert again.home is first.home
-    (home / "mysite/mysite/settings.py").write_text(COLLECTED.replace("public", "other"))
-    third = look(looker, "alice", again)
-    assert [f"{home}/mysite/other"] == [link.path for link in only(third.home).links]
-    assert 2 == len(asked)
-    (home / "mysite/other").rmdir()
-    fourth = look(looker, "alice", third)
-    assert ((), "mysite/other") == (only(fourth.home).links, only(fourth.home).static_root)
-    assert 2 == len(asked)
-
-
-def test_settings_that_say_no_more_than_a_new_projects_are_not_asked_about(
-    school: School, monkeypatch: Any
-) -> None:
-    """A class's first look is at a hundred of them."""
-    project(school, NEW, "mysite/static")
-    looker = school.observer()
-    monkeypatch.setattr(looker._parser, "roots", None)
-    told = only(seen(looker, "alice"))
-    assert ["static"] == [link.name for link in told.links]
-    assert ("mysite/mysite/settings.py", None) == (told.settings, told.static_root)
-
-
-def test_many_settings_in_one_home_have_their_turns(school: School, monkeypatch: Any) -> None:
-    """Eight in a look; the rest at the next, and then nothing is left to ask."""
-    monkeypatch.setattr(observer, "_RACY_NS", -(10**12))
-    home = school.student("alice")
-    for number in range(10):
-        school.script("alice", f"p{number}/p/wsgi.py", DJANGO.format("p.settings"))
-        (home / f"p{number}/p/settings.py").write_text(f"STATIC_ROOT = 'r{number}'\n")
-    school.own("alice")
-    looker = school.observer()
-    told = []
-    before = None
-    for _ in range(3):
-        before = look(looker, "alice", before)
-        told.append(sum(script.static_root is not None for script in before.home.scripts))
-    assert [8, 10, 10] == told
-    assert before is not None
-    assert before.memo
 
 
 @as_root

@@ -182,7 +182,7 @@ def test_what_is_served_is_asked_for_whatever_a_listing_says(
     home.entries("mysite/mysite")
     (tmp_path / "home/mysite/mysite/late.py").write_text("")
     assert None is home.node_at("mysite/mysite/late.py")
-    assert home.node_at("mysite/mysite/late.py", listed=False)
+    assert home.node_at("mysite/mysite/late.py", anew=True)
     assert home.is_file("mysite/mysite", "late.py")
 
 

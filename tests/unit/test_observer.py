@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from reconciler.observe import candidates, observer
+from reconciler.observe import candidates, observer, survey
 from reconciler.observe.descent import Unreadable
 from reconciler.observe.identity import become
 from reconciler.observe.observer import Observer
@@ -261,6 +261,60 @@ def test_without_their_root_homes_are_not_gone(school: School) -> None:
     assert f"{school.root}: No such file or directory (ENOENT)" == home.trouble
     with pytest.raises(Unreadable, match="No such file"):
         looker.names()
+
+
+def test_all_who_have_a_home_are_served_or_are_known_are_everyone(school: School) -> None:
+    """An app whose account is gone, and one whose home is, are to be withdrawn."""
+    for name in ("alice", "bob"):
+        school.student(name)
+    (school.root / "bob").rmdir()
+    looker = school.observer()
+    assert {"alice", "bob", "ghost", "carol"} == looker.everyone({"bob", "ghost"}, {"carol": "x"})
+
+
+def test_a_root_that_is_empty_while_somebody_of_those_served_lives_is_away(school: School) -> None:
+    """As one that is not mounted; not where all of them were removed with their homes."""
+    looker = school.observer()
+    assert {"ghost"} == looker.everyone({"ghost"}, {})
+    assert {"root"} == looker.everyone((), {"root": "files"})
+    with pytest.raises(Unreadable) as told:
+        looker.everyone({"ghost", "root"}, {})
+    assert f"{school.root} is empty, while 2 apps of it are served" == str(told.value)
+    # Of a service that does not answer, nobody knows whether any of its accounts lives.
+    assert {"ghost"} == looker.everyone({"ghost"}, {"ghost": "service"})
+
+
+def test_whoever_is_served_has_not_left_a_root_that_is_empty(school: School) -> None:
+    """Looked at by name; who is not served has nothing to lose, and an account may be gone."""
+    school.student("alice").rmdir()
+    app = f"{school.root}/alice/mysite/mysite/wsgi.py"
+    looker = school.observer()
+    home = seen(looker, "alice", app)
+    assert f"{school.root} is empty, while an app of alice's is served" == home.trouble
+    assert None is seen(looker, "alice").trouble
+    assert None is seen(looker, "ghost", app).trouble
+    (school.root / "bob").mkdir()
+    home = seen(looker, "alice", app)
+    assert (None, None) == (home.node, home.trouble)
+
+
+def test_a_home_that_is_there_is_not_away_whatever_its_root_lists(
+    school: School, monkeypatch: Any
+) -> None:
+    """An automounter lists nobody; what is wrong with a home is told as it is."""
+    school.student("alice")
+    file = school.script("alice")
+    monkeypatch.setattr(observer, "is_empty", lambda _: True)
+    assert only(seen(school.observer(), "alice", str(file))).source
+
+    def find(*_: object) -> None:
+        raise Unreadable("here")
+
+    monkeypatch.setattr(candidates, "find", find)
+    assert "here" == seen(school.observer(), "alice", str(file)).trouble
+    monkeypatch.setattr(survey.Root, "enter", find)
+    monkeypatch.setattr(survey.Root, "node", find)
+    assert "here" == seen(school.observer(), "alice", str(file)).trouble
 
 
 class Unlisting:

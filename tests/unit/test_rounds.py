@@ -6,10 +6,11 @@ import itertools
 from collections import Counter
 from math import inf
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.rounds import AGAIN, AGAIN_MOST, BURST, PLACES, Rounds
+from reconciler.rounds import AGAIN, AGAIN_MOST, BURST, PLACES, RECOVERS, SLOW, Rounds
 from reconciler.settings import Probe
 
 TOOK = 0.3
@@ -229,6 +230,7 @@ def test_nobody_is_visited_where_it_is_switched_off() -> None:
     """`[probe] enabled = false`."""
     made = rounds(enabled=False)
     made.ask(["a"], 0.0)
+    made.doubt(["a"], 0.0)
     made.ask_some_time(["b"])
     assert inf == made.next()
 
@@ -240,6 +242,82 @@ def test_an_app_that_works_leaves_nothing_behind() -> None:
     run(made, 1000.0)
     assert () == made.take(2000.0)
     assert 0 == len(made._rows)
+
+
+def test_who_works_is_forgotten_when_a_burst_would_be() -> None:
+    """After one visit, twenty seconds."""
+    made = rounds()
+    made.ask(["a"], 0.0)
+    run(made, 0.0)
+    made.ended("a", took=TOOK, works=True, now=TOOK)
+    for now, rows in ((RECOVERS - 0.1, 1), (RECOVERS, 0)):
+        made.take(now)
+        assert rows == len(made._rows)
+
+
+@pytest.mark.parametrize("word", ["ask", "doubt"])
+def test_whoever_is_visited_for_a_reason_has_no_turn_in_the_background(word: str) -> None:
+    """Neither before nor after it."""
+    made = rounds()
+    made.ask_some_time(["x", "a"])
+    assert ("x",) == made.take(0.0)
+    made.ended("x", took=TOOK, works=True, now=TOOK)
+    getattr(made, word)(["a"], 11.0)
+    at = {"ask": 11.0, "doubt": 11.0 + AGAIN}[word]
+    assert at == made.next(), "and not in its turn, at 10"
+    assert ("a",) == made.take(at)
+    made.ended("a", took=TOOK, works=True, now=at + TOOK)
+    assert inf == made.next()
+
+
+def test_whoever_changed_something_comes_before_whoever_has_a_turn() -> None:
+    """Also where both are due at the same time."""
+    made = rounds()
+    made.ask_some_time(["x", "c"])
+    made.take(0.0)
+    made.ended("x", took=TOOK, works=True, now=TOOK)
+    assert 10.0 == made.next()
+    made.ask(["z"], 10.0)
+    assert ("z", "c") == made.take(10.0)
+
+
+def test_an_app_rests_longer_from_the_sixth_visit_in_succession_on() -> None:
+    """Twice as long for each; a tenth of one is forgotten in the two seconds between them."""
+    made, now, rests = rounds(), 0.0, []
+    for _ in range(7):
+        made.ask(["a"], now)
+        assert ("a",) == made.take(now)
+        made.ended("a", took=0.0, works=True, now=now)
+        made.ask(["a"], now)
+        rests.append(made.next() - now)
+        now = made.next()
+    assert [2.0, 2.0, 2.0, 2.0, 2.0, 2.83] == [round(rest, 2) for rest in rests[:6]]
+    assert rests[5] < rests[6] < 2 * rests[5]
+
+
+@pytest.mark.parametrize(("seconds", "at_once"), [(SLOW, ("a", "b")), (SLOW + 0.1, ("a", "c"))])
+def test_from_two_seconds_on_an_app_is_slow_and_has_one_place(
+    seconds: float, at_once: tuple[str, ...]
+) -> None:
+    """With another that is, it is not under way; its turn comes."""
+    made = rounds()
+    made.ask(["a", "b"], 0.0)
+    made.take(0.0)
+    for name in ("a", "b"):
+        made.ended(name, took=seconds, works=True, now=seconds)
+    made.ask(["a", "b"], 50.0)
+    made.ask(["c"], 50.1)
+    assert at_once == made.take(51.0)
+    for name in at_once:
+        made.ended(name, took=TOOK, works=True, now=52.0)
+    assert {"a", "b", "c"} - set(at_once) == set(made.take(53.0))
+
+
+def test_a_visit_that_nobody_knows_of_harms_nobody() -> None:
+    """Of an app that was forgotten meanwhile."""
+    made = rounds()
+    made.ended("a", took=TOOK, works=True, now=1.0)
+    assert inf == made.next()
 
 
 STEPS = st.tuples(

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import itertools
 from math import inf
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciler.rounds import AGAIN
 from reconciler.schedule import VISIT_AFTER, Schedule, Task
 from reconciler.settings import Timing
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 TIMING = Timing(quiet=0.05, max_wait=1.0, resync=60.0)
+CALM = Timing(quiet=0.05, max_wait=1.0, resync=1e6)
+"""Of which no resync comes in between."""
 
 
 def settled(now: float = 0.0, *, timing: Timing = TIMING) -> Schedule:
@@ -387,6 +394,69 @@ def test_nobody_is_visited_while_a_configuration_is_made() -> None:
     schedule.changed(["a"], 10.0)
     schedule.wanted(10.0)
     assert Task.CONFIGURE in schedule.take(10.1).tasks
+    assert 60.0 == schedule.next(), "the resync"
     assert () == schedule.take(12.0).visits
     schedule.configured(converged=True, not_before=0.0, now=13.0)
     assert ("a",) == schedule.take(13.0).visits
+
+
+def test_what_is_said_of_an_app_is_when_it_is_visited() -> None:
+    """Each word of it, and the next visit is planned by it."""
+    schedule = settled(timing=CALM)
+    schedule.failed(["a"], 10.0)
+    assert 10.0 + AGAIN == schedule.next()
+    assert ("a",) == schedule.take(10.0 + AGAIN).visits
+    schedule.visited("a", took=1.0, works=False, now=30.0)
+    assert 30.0 + AGAIN == schedule.next()
+    assert ("a",) == schedule.take(30.0 + AGAIN).visits
+    schedule.postponed("a", 46.0)
+    assert 1e6 == schedule.next(), "until Apache knows of it"
+    schedule.configured(converged=True, not_before=0.0, now=70.0)
+    assert ("a",) == schedule.take(70.0).visits
+    schedule.visited("a", took=1.0, works=True, now=71.0)
+    assert 1e6 == schedule.next(), "it works"
+    schedule.changed(["a"], 80.0)
+    schedule.gone(["a"], 80.0)
+    assert 1e6 == schedule.next()
+    schedule.untold(["b"], 90.0)
+    assert ("b",) == schedule.take(90.0).visits
+
+
+@pytest.mark.parametrize(
+    "say",
+    [
+        lambda schedule: schedule.changed(["a"], 10.0),
+        lambda schedule: schedule.failed(["a"], 10.0),
+        lambda schedule: schedule.untold(["a"], 10.0),
+        lambda schedule: schedule.gone(["a"], 10.0),
+        lambda schedule: schedule.postponed("under way", 10.0),
+        lambda schedule: schedule.visited("under way", took=0.1, works=False, now=10.0),
+    ],
+)
+def test_whatever_is_said_of_apps_a_configuration_that_is_to_come_comes_first(
+    say: Callable[[Schedule], None],
+) -> None:
+    """Nobody is planned to be visited before it."""
+    schedule = settled(timing=CALM)
+    schedule.changed(["under way"], 1.0)
+    assert ("under way",) == schedule.take(2.0).visits
+    schedule.wanted(10.0)
+    say(schedule)
+    assert 10.0 + CALM.quiet == schedule.next()
+    assert () == schedule.take(10.0 + CALM.quiet).visits
+    assert 1e6 == schedule.next(), "until it has ended"
+
+
+def test_a_visit_waits_for_a_configuration_that_is_due_with_it_and_for_none_that_is_later() -> None:
+    """One that has to keep its distance from the one before holds nobody up until then."""
+    schedule = settled(timing=CALM)
+    schedule.configured(converged=True, not_before=20.0, now=9.0)
+    schedule.wanted(10.0)
+    schedule.changed(["a"], 11.0)
+    assert ("a",) == schedule.take(12.0).visits
+    schedule.visited("a", took=0.1, works=True, now=12.1)
+    schedule.changed(["b"], 19.0)
+    due = schedule.take(20.0)
+    assert ({Task.CONFIGURE}, ()) == (due.tasks - {Task.PROBE}, due.visits)
+    schedule.configured(converged=True, not_before=0.0, now=21.0)
+    assert ("b",) == schedule.take(21.0).visits

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from reconciler.model import Home, Standing
+from reconciler.model import Home, Instead, Kind, Standing
 from reconciler.observe import candidates, descent, interior, observer, survey
 from tests.unit.classroom import APP, School, as_root, look, only, school, seen
 
@@ -192,6 +192,20 @@ def test_a_static_directory_that_contains_the_project_is_none(
     school.own("alice")
     found = only(seen(school.observer(), "alice")).links
     assert ([f"{home}/{published}"] if published else []) == [link.path for link in found]
+
+
+def test_a_home_without_a_script_is_told_what_it_has_instead(school: School) -> None:
+    """With the virtualenv of the Python that runs apps; and nothing once there is a script."""
+    home = school.student("alice")
+    (home / "api/venv/lib/python3.11/site-packages").mkdir(parents=True)
+    (home / "api/venv/pyvenv.cfg").touch()
+    (home / "api/main.py").write_text("from fastapi import FastAPI\napi = FastAPI()\n")
+    school.own("alice")
+    venv = f"{home}/api/venv"
+    hint = Instead(Kind.ASGI, "api/main.py", "main", "api", "api/wsgi.py", virtualenv=venv)
+    assert hint == seen(school.observer(), "alice").instead
+    school.script("alice", "api/wsgi.py", "application = \n")
+    assert None is seen(school.observer(), "alice").instead
 
 
 # ---- what is remembered ------------------------------------------------------------------------

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler.model import Virtualenv
+from reconciler.observe import interior
+from reconciler.observe.virtualenvs import levels
 from tests.unit.classroom import School, as_root, only, school, seen
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import Any
 
 __all__ = ["school"]
 
@@ -83,8 +86,9 @@ def test_it_is_found_beside_the_project_above_it_or_as_the_homes_only_one(
         ("include-system-site-packages = yes\n", False, None),
         ("", True, None),
         ("version = three\n", True, None),
+        ("version = 3.9.1 = 3.8\n", True, "3.9"),
         ("version = 3.11" + "1" * 5000, True, None),
-        ("\x00\xff", True, None),
+        ("\x00\udcff\nversion = 3.10.1\n", True, "3.10"),
     ],
 )
 def test_what_its_file_says_is_read_by_pythons_own_rules(
@@ -93,7 +97,8 @@ def test_what_its_file_says_is_read_by_pythons_own_rules(
     """As venv, virtualenv and uv write it; without a word, the distribution's packages are seen."""
     home = school.student("alice")
     school.script("alice")
-    make(home / "venv", says)
+    make(home / "venv")
+    (home / "venv/pyvenv.cfg").write_bytes(os.fsencode(says))
     school.own("alice")
     told = only(seen(school.observer(), "alice")).virtualenv
     assert told is not None
@@ -129,6 +134,54 @@ def test_one_that_fits_is_taken_before_a_nearer_one_that_does_not(school: School
     assert f"{home}/venv" == (told and told.path)
 
 
+def test_a_home_with_two_has_no_only_one(school: School) -> None:
+    """One beside the project counts too, though it does not fit: the other may be another's."""
+    home = school.student("alice")
+    school.script("alice")
+    make(home / "mysite/.venv", "version = 3.8.10\n", "3.8")
+    make(home / "another")
+    school.own("alice")
+    told = only(seen(school.observer(), "alice")).virtualenv
+    assert Virtualenv(f"{home}/mysite/.venv", False, None, python="3.8") == told
+
+
+def test_a_home_that_is_one_is_read_as_any_other(school: School) -> None:
+    """Students make one, and go there."""
+    home = school.student("alice")
+    school.script("alice", "shop/wsgi.py")
+    make(home, "version = 3.11.2\n")
+    school.own("alice")
+    told = only(seen(school.observer(DEEP), "alice")).virtualenv
+    assert Virtualenv(str(home), False, f"{home}/{SITE}", python="3.11") == told
+
+
+def test_one_with_an_odd_name_on_the_way_is_not_read(school: School) -> None:
+    """Apache's configuration would have to quote it, so it has no packages to name there."""
+    home = school.student("alice")
+    school.script("alice", "my shop/shop/wsgi.py")
+    make(home / "my shop/venv", "version = 3.11.2\n")
+    school.own("alice")
+    told = only(seen(school.observer(), "alice")).virtualenv
+    assert Virtualenv(f"{home}/my shop/venv", False, None) == told
+
+
+@pytest.mark.parametrize(
+    ("project", "looked"),
+    [
+        ("", [""]),
+        ("a", ["a", ""]),
+        ("a/b", ["a/b", "a", ""]),
+        ("a/b/c", ["a/b/c", "a/b", "a", ""]),
+        ("a/b/c/d", ["a/b/c/d", "a/b/c", "a/b", ""]),
+    ],
+)
+def test_two_levels_above_a_project_are_looked_at_and_the_home(
+    project: str, looked: list[str]
+) -> None:
+    """Each once, the nearest first."""
+    assert looked == levels(project)
+
+
 def test_an_administrators_may_be_a_fifo_and_nobody_waits(school: School) -> None:
     """A path in the settings may lead into a student's home."""
     home = school.student("alice")
@@ -149,8 +202,12 @@ def test_an_administrators_may_be_a_fifo_and_nobody_waits(school: School) -> Non
     assert Virtualenv(f"{school.top}/ve", True, None) == told
 
 
-def test_a_path_that_leads_up_is_not_read(school: School) -> None:
-    """An administrator's typing error names nobody else's."""
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_path_that_leads_up_is_not_read(
+    school: School, monkeypatch: Any, *, listed: bool
+) -> None:
+    """An administrator's typing error names nobody else's; whether or not the home is small."""
+    monkeypatch.setattr(interior, "_MAX_LISTED", 512 if listed else -1)
     for name in ("alice", "bob"):
         school.student(name, mode=0o755)
         school.script(name)
@@ -170,24 +227,3 @@ def test_one_whose_file_cannot_be_read_is_one(school: School) -> None:
     (home / "venv/pyvenv.cfg").chmod(0)
     told = only(seen(school.observer(), "alice")).virtualenv
     assert Virtualenv(f"{home}/venv", False, f"{home}/venv/{SITE}") == told
-
-
-@pytest.mark.parametrize(
-    ("places", "found"),
-    [
-        (["a/b", "a", ""], "a/b/requirements.txt"),
-        (["a", ""], "a/requirements.txt"),
-        ([""], "requirements.txt"),
-        (["a/b/c"], None),
-    ],
-)
-def test_a_list_of_packages_is_the_projects_or_the_repositorys(
-    school: School, places: list[str], found: str | None
-) -> None:
-    """The nearest one above the script."""
-    home = school.student("alice")
-    school.script("alice", "a/b/c/wsgi.py")
-    for place in places:
-        (home / place / "requirements.txt").touch()
-    school.own("alice")
-    assert found == only(seen(school.observer(DEEP), "alice")).requirements

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from reconciler.decide.ailments import Facts, facts_of
-from reconciler.decide.visits import CODES, SLOW_START, failure, warnings, works
+from reconciler.decide.visits import CODES, SLOW_START, failure, name_of, warnings, works
 from reconciler.model import Failure, Rejection, Visit
 from reconciler.settings import Settings
 from tests.unit.facts import app, home, script
@@ -120,6 +120,7 @@ def test_django_refuses_a_name_that_it_was_not_told_of() -> None:
     for host, name in (("slp", "slp"), ("slp:8080", "slp"), ("[::1]:80", "::1")):
         warning = one(status=400, title="Bad Request (400)", host=host)
         assert f"whoever asks for {name}:" in warning.message
+    assert name_of("") == name_of(":80") == ""  # no name for a list of names
     assert () == told(status=400, title="Bad form")
     assert () == told(status=200, title="Bad Request (400)")
 
@@ -149,7 +150,7 @@ def test_an_exception_that_students_stumble_over_is_a_warning(code: str) -> None
          "chmod o+x ~ ~/mysite && chmod -R o+rX -- ~/mysite/static"),
         ("/django/alice/media/x.png", 404, "is not there", ""),
         ("/django/alice/static?v=1", 404, "was not collected", COLLECT),
-        ("/django/alice/Xs/a.css", 404, "STATIC_ROOT is not set", ROOT),
+        ("/django/alice/Xstatic/a.css", 404, "STATIC_ROOT is not set", ROOT),
         ("/django/alice/s/admin/base.css?v=1", 404, "STATIC_ROOT is not set", ROOT),
     ],
 )  # fmt: skip
@@ -271,9 +272,28 @@ def test_facts_are_those_of_the_script_that_is_served() -> None:
         settings="mysite/mysite/settings.py",
         static_root="mysite/staticfiles",
     )
-    found = facts_of(app("mysite"), home(script("other"), listed), SETTINGS, "3.11")
-    assert "/home/slp/alice/mysite/requirements.txt" == found.requirements
-    assert "/home/slp/alice/mysite/mysite/settings.py" == found.settings
-    assert "/home/slp/alice/mysite/staticfiles" == found.static
-    assert ("/home/slp/alice/mysite", "/django/alice") == (found.project, found.base)
-    assert facts_of(app("gone"), home(script("other"), listed), SETTINGS, "3").requirements is None
+    served = replace(
+        app("mysite"),
+        virtualenv="/home/slp/alice/venv",
+        links=(("static", "/home/slp/alice/mysite/staticfiles"),),
+    )
+    assert Facts(
+        account="alice",
+        home="/home/slp/alice",
+        project="/home/slp/alice/mysite",
+        python="3.11",
+        virtualenv="/home/slp/alice/venv",
+        requirements="/home/slp/alice/mysite/requirements.txt",
+        settings="/home/slp/alice/mysite/mysite/settings.py",
+        static="/home/slp/alice/mysite/staticfiles",
+        links=(("static", "/home/slp/alice/mysite/staticfiles"),),
+        base="/django/alice",
+        script="/home/slp/alice/mysite/mysite/wsgi.py",
+    ) == facts_of(served, home(script("other"), listed), SETTINGS, "3.11")
+
+
+def test_of_what_a_project_has_not_there_are_no_facts() -> None:
+    """Nor of a script that is not there any more."""
+    for name in ("mysite", "gone"):
+        found = facts_of(app(name), home(script("mysite")), SETTINGS, "3.11")
+        assert (None, None, None) == (found.requirements, found.settings, found.static)
