@@ -13,6 +13,7 @@ lock and notes of its own, held for its steps alone: publishing an app waits for
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Collection, Iterable, Mapping, Set
 from contextlib import nullcontext
@@ -97,7 +98,7 @@ class Passes:
         self._names_scripts = templates.names_scripts
         self._observer = Observer(
             settings,
-            self._python,
+            dataclasses.replace(self._python, gives_way=self._units.are_wanted),
             accounts=outside.accounts(),
             become=outside.as_student,
             names_scripts=self._names_scripts,

@@ -19,6 +19,8 @@ class Interpreter:
     path: str
     version: str
     """As "3.11"."""
+    gives_way: bool = False
+    """A virtualenv's own Python runs its app, of whatever version; this one the others."""
 
 
 def find(python: str, confdir: str) -> Interpreter:

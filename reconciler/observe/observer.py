@@ -59,7 +59,7 @@ class Observer:
         self._reach = Reach(settings.apache.user)
         self._sources: dict[bytes, Source] = {}
         self._roots: dict[bytes, Roots] = {}
-        self._surveyor = Surveyor(settings, interpreter.version, self._sources, self._roots)
+        self._surveyor = Surveyor(settings, interpreter, self._sources, self._roots)
         self._called: set[str] = set()
         self.accounts = accounts
 

@@ -12,6 +12,7 @@ from reconciler.model import NO_WISHES, Account, Fault, Node, Static, Virtualenv
 from reconciler.observe import descent
 from reconciler.observe.django import settings_of
 from reconciler.observe.interior import Interior, below
+from reconciler.observe.interpreter import Interpreter
 from reconciler.observe.links import PLAIN_PATH, Links
 from reconciler.observe.source import Roots
 from reconciler.observe.virtualenvs import Virtualenvs, levels
@@ -37,7 +38,7 @@ class Project(TypedDict):
 class Projects:
     """Finds what belongs to a script, for one version of Python."""
 
-    def __init__(self, python: str) -> None:
+    def __init__(self, python: Interpreter) -> None:
         self._python = python
 
     def find(

@@ -14,6 +14,7 @@ from reconciler.observe import candidates, descent, hints, projects
 from reconciler.observe.candidates import Candidates
 from reconciler.observe.descent import Unreadable
 from reconciler.observe.interior import Interior
+from reconciler.observe.interpreter import Interpreter
 from reconciler.observe.sighting import MAX_TEXTS, Sighting
 from reconciler.observe.source import SOURCE_LIMIT, Roots
 from reconciler.observe.virtualenvs import Virtualenvs
@@ -87,7 +88,7 @@ class Surveyor:
     def __init__(
         self,
         settings: Settings,
-        python: str,
+        python: Interpreter,
         known: Mapping[bytes, Source],
         told: Mapping[bytes, Roots],
     ) -> None:

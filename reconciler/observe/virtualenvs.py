@@ -10,28 +10,31 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from reconciler.model import Virtualenv
 from reconciler.observe import descent
 from reconciler.observe.descent import Unreadable
 from reconciler.observe.interior import Interior
+from reconciler.observe.interpreter import Interpreter
 from reconciler.observe.links import is_directory, is_plain
 from reconciler.pruning import PYVENV
 
 _NAMES = (".venv", "venv", "env", "virtualenv")
 _ABOVE = 2
 """Levels above the project that are looked at; the home is in any case."""
+_OLDEST = (3, 9)
+"""The Python that the runner is written for."""
 _LIMIT = 4096  # bytes of a pyvenv.cfg, which has some 200
 
 
 class Virtualenvs:
     """Finds what belongs to a script, for one version of Python, in one home."""
 
-    def __init__(self, home: Interior, base: str, python: str) -> None:
+    def __init__(self, home: Interior, base: str, python: Interpreter) -> None:
         self._home = home
         self._base = base
-        self._packages = f"lib/python{python}/site-packages"
+        self._python = python
 
     def find(self, project: str, named: str | None) -> Virtualenv | None:
         """Return it; `named` is what a setting names: absolute, or relative to the home.
@@ -66,15 +69,23 @@ class Virtualenvs:
             yield from others if len(others) == 1 else ()
 
     def _at(self, path: str, *, chosen: bool) -> Virtualenv:
-        place, packages = _below(self._base, path), _below(path, self._packages)
-        there = is_directory(self._home, packages)
+        place = _below(self._base, path)
         text = self._home.read(_below(path, PYVENV), _LIMIT) if is_plain(path) or not path else None
+        packages = _below(path, self._packages(text))
+        there = is_directory(self._home, packages)
         return _virtualenv(place, chosen, f"{self._base}/{packages}" if there else None, text)
 
     def _administrators(self, path: str) -> Virtualenv:
         """One that is named by the administrator, so trusted; looked at as who is to run it."""
-        full = f"{path}/{self._packages}"
-        return _virtualenv(path, True, full if os.path.isdir(full) else None, _read(path))
+        text = _read(path)
+        full = f"{path}/{self._packages(text)}"
+        return _virtualenv(path, True, full if os.path.isdir(full) else None, text)
+
+    def _packages(self, text: bytes | None) -> str:
+        """Return where in one whose file says this the packages are, for who runs its app."""
+        own = _version(_says(text)) if self._python.gives_way else None
+        runs = own is not None and tuple(map(int, own.split("."))) >= _OLDEST
+        return f"lib/python{own if runs else self._python.version}/site-packages"
 
 
 def levels(project: str) -> list[str]:
@@ -111,7 +122,11 @@ def _says(text: bytes | None) -> dict[str, str]:
 
 def _virtualenv(path: str, chosen: bool, packages: str | None, text: bytes | None) -> Virtualenv:
     says = _says(text)
-    version = re.match(r"[0-9]{1,2}\.[0-9]{1,3}", says.get("version", says.get("version_info", "")))
     word = says.get("include-system-site-packages")
     system = word is None or word.lower() == "true"
-    return Virtualenv(path, chosen, packages, system, version[0] if version else None)
+    return Virtualenv(path, chosen, packages, system, _version(says))
+
+
+def _version(says: Mapping[str, str]) -> str | None:
+    found = re.match(r"[0-9]{1,2}\.[0-9]{1,3}", says.get("version", says.get("version_info", "")))
+    return found[0] if found else None

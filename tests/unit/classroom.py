@@ -80,8 +80,8 @@ class School:
         if os.geteuid() == 0:
             become(account)
 
-    def observer(self, text: str = "", **more: Any) -> Observer:
-        """Return one who looks by the accounts as they are now."""
+    def observer(self, text: str = "", *, gives_way: bool = False, **more: Any) -> Observer:
+        """Return one who looks by the accounts as they are now; for systemd's apps, `gives_way`."""
         (self.etc / "passwd").write_text("\n".join(self.rows.values()) + "\n")
         (self.etc / "group").write_text("\n".join(self.groups.values()) + "\n")
         values = msgspec.toml.decode(text.encode()) if text else {}
@@ -90,7 +90,7 @@ class School:
         accounts.refresh()
         made = Observer(
             msgspec.convert(values, Settings),
-            Interpreter(sys.executable, "3.11"),
+            Interpreter(sys.executable, "3.11", gives_way=gives_way),
             accounts=accounts,
             become=self.become,
             **more,

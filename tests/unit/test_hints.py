@@ -14,6 +14,7 @@ from reconciler.decide.verdict import Context, judge
 from reconciler.model import Instead, Kind, State, Verdict
 from reconciler.observe import candidates, hints, observer
 from reconciler.observe.interior import Interior
+from reconciler.observe.interpreter import Interpreter
 from reconciler.observe.virtualenvs import Virtualenvs
 from reconciler.settings import Settings
 from tests.unit.classroom import School, as_root, look, school, seen
@@ -298,7 +299,9 @@ def test_a_script_of_another_name_is_what_is_looked_for(tmp_path: Path) -> None:
     (tmp_path / "shop/app.py").write_text(FLASK)
     home = Interior(os.open(tmp_path, os.O_RDONLY))
     found = candidates.find(home, ["*/run.py"])
-    told_of = hints.look(home, found, ["*/run.py"], Virtualenvs(home, "/h", "3.11"))
+    told_of = hints.look(
+        home, found, ["*/run.py"], Virtualenvs(home, "/h", Interpreter("", "3.11"))
+    )
     home.close()
     assert "shop/run.py" == (told_of and told_of.script)
 

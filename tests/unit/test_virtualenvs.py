@@ -134,6 +134,33 @@ def test_one_that_fits_is_taken_before_a_nearer_one_that_does_not(school: School
     assert f"{home}/venv" == (told and told.path)
 
 
+@pytest.mark.parametrize(
+    ("says", "version", "fits"),
+    [
+        ("version = 3.13.1\n", "3.13", True),
+        ("version_info = 3.9.2.final.0\n", "3.9", True),
+        ("version = 3.8.10\n", "3.8", False),
+        ("", "3.11", True),
+        ("", "3.13", False),
+    ],
+)
+def test_where_its_own_python_runs_an_app_it_may_be_of_any_version(
+    school: School, says: str, version: str, fits: bool
+) -> None:
+    """From 3.9 on, which the runner is for; one that says nothing is taken for the server's."""
+    home = school.student("alice")
+    school.script("alice")
+    make(home / "mysite/.venv", says, version)
+    school.own("alice")
+    told = only(seen(school.observer(gives_way=True), "alice")).virtualenv
+    assert fits == bool(told and told.site_packages)
+    named = f"{home}/mysite/.venv"
+    found = only(
+        seen(school.observer(f'[accounts.alice]\nvirtualenv = "{named}"', gives_way=True), "alice")
+    ).virtualenv
+    assert fits == bool(found and found.site_packages)
+
+
 def test_a_home_with_two_has_no_only_one(school: School) -> None:
     """One beside the project counts too, though it does not fit: the other may be another's."""
     home = school.student("alice")
