@@ -13,9 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from tests.lab.apache import CONF, LOOPBACK, anybody
+from tests.lab.apache import CONF, LOOPBACK, STATE, anybody
+from tests.lab.units import UNIT, install, isolate, run
+from tests.lab.waiting import wait_for
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tests.lab.apache import Server
     from tests.lab.homes import Homes
     from tests.lab.program import Program
@@ -31,7 +35,10 @@ SECRET = Path("/srv/lab/secret")
 
 
 class Ground:
-    """Alice is the neighbour, whose home is open; bob keeps his shut; mallory attacks."""
+    """Alice is the neighbour, whose home is open; bob keeps his shut; mallory attacks.
+
+    Where many attacks share a machine, each has a mallory of its own (`enlist`).
+    """
 
     def __init__(self, server: Server, homes: Homes, program: Program) -> None:
         self.server = server
@@ -39,28 +46,62 @@ class Ground:
         self.program = program
         self.secret = secrets.token_hex(8)
         """What nobody but its owner can know: a test finds by it what an attack has got hold of."""
+        self.mallory = "mallory"
+        """Whose attack is carried out."""
+        self.is_isolated = False
+        """Whether apps are systemd's, and the daemon runs."""
+        self.patience = 20.0
+        """Seconds in which a server that is to stand still does."""
 
     def set_up(self, script: str, template_set: str = "stable") -> None:
         """Start Apache, make the class with mallory's app, and have all of it served."""
+        self.open(template_set)
+        self.enlist({"mallory": script})
+        assert "hello" == self.server.get("/django/alice/").text
+
+    def open(self, template_set: str, more: str = "") -> None:
+        """Start Apache, and make the class without mallory; `more` are settings."""
         self.make_key()
         root_only = CONF / "conf-enabled/lab-secret.conf"
         root_only.write_text(f'SetEnv LAB_PASSWORD "lab-password-{self.secret}"\n')
         root_only.chmod(0o600)
+        self.is_isolated = template_set == "isolated"
+        if self.is_isolated:
+            isolate()
         self.server.start()
-        for account, mode in {"alice": 0o755, "bob": 0o700, "mallory": 0o711}.items():
+        for account, mode in {"alice": 0o755, "bob": 0o700}.items():
             self.homes.create(account, mode=mode)
-        for account in ("alice", "bob"):
             self.homes.bare(account)
             self.homes.write(account, "diary", self.secret)
-        self.homes.write("mallory", "mysite/own_memory.py", attacker("own_memory"))
-        self.program.write_settings(f'[apache]\ntemplate_set = "{template_set}"\n')
-        self.arm(script)
-        assert "hello" == self.server.get("/django/alice/").text
+        self.program.write_settings(f'[apache]\ntemplate_set = "{template_set}"\n{more}')
+        if self.is_isolated:
+            install()
+            run("systemctl", "start", UNIT)
+
+    def enlist(self, scripts: Mapping[str, str]) -> None:
+        """Make an account for each, whose app is `attackers/SCRIPT.py`, and have them served."""
+        for account, script in scripts.items():
+            self.homes.create(account, mode=0o711)
+            self.homes.write(account, "mysite/own_memory.py", attacker("own_memory"))
+            self.homes.bare(account, source=attacker(script))
+        self.publish()
+        for account in scripts:
+            wait_for(lambda account=account: self.is_served(account), 20, account)
 
     def arm(self, script: str) -> None:
         """Make `attackers/SCRIPT.py` mallory's app."""
-        self.homes.bare("mallory", source=attacker(script))
-        self.program.once()
+        self.homes.bare(self.mallory, source=attacker(script))
+        self.publish()
+
+    def publish(self) -> None:
+        """Have what stands in the homes served; where the daemon runs, it does so by itself."""
+        if not self.is_isolated:
+            self.program.once()
+
+    def is_served(self, account: str) -> bool:
+        """Whether an account's app can be asked, as far as the program goes."""
+        front = Path("/run/slp-reconciler/front") / account
+        return (STATE / "apps" / account).exists() and (front.exists() or not self.is_isolated)
 
     @staticmethod
     def make_key() -> None:
@@ -75,9 +116,9 @@ class Ground:
         text = site.read_text().replace("/etc/ssl/private/ssl-cert-snakeoil.key", str(KEY))
         site.write_text(text.replace("/etc/ssl/certs/ssl-cert-snakeoil.pem", str(CERTIFICATE)))
 
-    def ask(self, **words: object) -> dict[str, Any]:
+    def ask(self, *, timeout: float = 30.0, **words: object) -> dict[str, Any]:
         """Ask mallory's app, which answers as `own_memory.answering` says."""
-        answer = self.server.get(f"/django/mallory/?{urlencode(words)}", timeout=30)
+        answer = self.server.get(f"/django/{self.mallory}/?{urlencode(words)}", timeout=timeout)
         assert 200 == answer.status, answer.text
         found: dict[str, Any] = json.loads(answer.text)
         return found
