@@ -116,8 +116,8 @@ def test_no_app_alone_stops_the_server(ground: Ground, request: pytest.FixtureRe
         failed, took = visit_neighbours(ground)
     assert ([], True) == (failed, max(took) < SLOW), took
     assert statistics.median(took) < SLOW / 10
-    # They are gone, and Apache has its workers back but those whom a relay let through: of these two
-    # apps, and of A9 before. It has 150.
+    # They are gone, and Apache has its workers back but those whom a relay let through: of these
+    # two apps, and of A9 before. It has 150.
     wait_for(lambda: busy(ground) <= 3 * RELAYED + 3, 3, "Apache's workers")
     assert [] == visit_neighbours(ground, seconds=0.5)[0]
 

@@ -320,14 +320,19 @@ def test_a_text_is_read_up_to_its_bound(
     file = place / "mysite/mysite/wsgi.py"
     file.write_text("abc")
     limits: list[int] = []
-    real = interior.read
+    names: list[str] = []
+    read, opens = interior.read, interior.open_file
     monkeypatch.setattr(
-        interior, "read", lambda fd, limit: (limits.append(limit), real(fd, limit))[1]
+        interior, "read", lambda fd, limit: (limits.append(limit), read(fd, limit))[1]
+    )
+    monkeypatch.setattr(
+        interior, "open_file", lambda name, *, at: (names.append(name), opens(name, at=at))[1]
     )
     assert b"abc" == home.read("mysite/mysite/wsgi.py", 3)
     file.write_text("abcd")
     assert None is home.read("mysite/mysite/wsgi.py", 3)
     assert [4, 4] == limits
+    assert ["wsgi.py", "wsgi.py"] == names, "in what was entered, and by no path"
     assert None is home.read("mysite/mysite/absent.py", 3)
     assert home.all_read
 

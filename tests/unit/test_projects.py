@@ -235,8 +235,10 @@ def test_settings_beside_the_package_are_never_served(school: School) -> None:
     home = school.student("alice", mode=0o755)
     school.script("alice", "shop/web/wsgi.py", "DJANGO_SETTINGS_MODULE' = 'config.settings'\n")
     (home / "shop/manage.py").touch()
-    for place in ("config", "public"):
+    for place in ("config", "public", "web/config"):
         (home / "shop" / place).mkdir()
+    # Of the same name, and not what the project's own directory is asked for first.
+    (home / "shop/web/config/settings.py").write_text("STATIC_ROOT = 'other'\n")
     text = (
         "import os\nTOP = os.path.dirname(os.path.dirname(__file__))\nSTATIC_ROOT = TOP + '/{}'\n"
     )
