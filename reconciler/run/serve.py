@@ -16,6 +16,7 @@ import threading
 import time
 
 from waitress import wasyncore
+from waitress.channel import HTTPChannel
 from waitress.server import create_server
 
 from . import start
@@ -43,6 +44,19 @@ def serve(app: "dict[str, Any]", descriptor: int, threads: int, request_timeout:
     Server(app, socket.socket(fileno=descriptor), threads, request_timeout).run()
 
 
+class _Channel(HTTPChannel):  # type: ignore[misc]
+    """A connection; since when a thread is at its request is known."""
+
+    def service(self) -> None:
+        """Answer one request, wholly."""
+        busy, thread = self.server.busy, _thread.get_ident()
+        busy[thread] = time.monotonic()
+        try:
+            super().service()
+        finally:
+            del busy[thread]
+
+
 class Server:
     """One process of an app."""
 
@@ -61,11 +75,15 @@ class Server:
             self._answer, sockets=[listener], threads=threads, backlog=_BACKLOG, ident=None,
             connection_limit=_CONNECTIONS, clear_untrusted_proxy_headers=False,
         )  # fmt: skip
+        self._server.channel_class, self._server.busy = _Channel, {}
 
     def run(self) -> None:
         """Load the app, answer, and end."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._stop)
+        # As mod_wsgi has it: an app's handler is not installed, and the app may think that it was.
+        # Python would raise, as the app is not loaded by the first thread.
+        signal.signal = lambda number, _: signal.getsignal(number)  # type: ignore[assignment]
         # Not by this thread, which accepts meanwhile: whoever waits when the load ends the process
         # is told so at once, and does not wait for the next one. Nor does mod_wsgi load by it.
         self._turn(0.0)  # whoever comes first is there before the process is
@@ -100,7 +118,7 @@ class Server:
             url = ""
         environ["SCRIPT_NAME"], environ["PATH_INFO"] = url, path[len(url) :]
         environ["REQUEST_URI"] = environ["REQUEST_URI"][len(form) + 1 :]
-        environ["wsgi.url_scheme"] = scheme
+        environ["wsgi.url_scheme"], environ["SERVER_SOFTWARE"] = scheme, "waitress"
         if scheme == "https":
             environ["HTTPS"] = "1"
         client = environ.get(_HEADERS[0], "").rpartition(",")[2].strip()
@@ -126,9 +144,9 @@ class Server:
 
     def _look(self) -> None:
         """End where nobody asks any more; or at once, where every thread is held."""
-        now, idle, active = time.monotonic(), self._app["run"]["idle"], self._process.active
-        held = [since for since in list(active.values()) if now - since >= self._limit > 0]
-        if len(held) >= self._threads:
+        now, idle = time.monotonic(), self._app["run"]["idle"]
+        since = list(self._server.busy.values())
+        if sum(now - each >= self._limit > 0 for each in since) >= self._threads:
             self._process.log.say(f"all threads were held for {self._limit:g} s: it is ended")
             self._process.errors.flush()
             os._exit(1)
@@ -141,7 +159,8 @@ class Server:
         began = time.monotonic()
         while self._server.active_channels and time.monotonic() - began < _DRAIN:
             for channel in list(self._server.active_channels.values()):
-                is_silent = not channel.requests and not channel.total_outbufs_len
+                is_silent = channel.request is None and not channel.requests
+                is_silent = is_silent and not channel.total_outbufs_len
                 if is_silent and time.monotonic() - began >= _ASKS_WITHIN:
                     channel.will_close = True
             self._turn(0.05)
