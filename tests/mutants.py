@@ -64,7 +64,7 @@ SUITES = (
     Suite(("observe/accounts.py", "observe/identity.py"), ("accounts", "identity")),
     Suite(
         tuple(f"observe/{n}.py" for n in ("candidates", "descent", "interior", "projects")),
-        ("interior", "observe", "projects", "survey"),
+        ("django", "interior", "observe", "observer_settings", "projects", "survey"),
     ),
     Suite(
         ("observe/observer.py", "observe/sighting.py", "observe/survey.py"),

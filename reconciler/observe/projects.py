@@ -11,7 +11,7 @@ from typing import TypedDict
 from reconciler.model import NO_WISHES, Account, Fault, Node, Static, Virtualenv, Wishes
 from reconciler.observe import descent
 from reconciler.observe.django import settings_of
-from reconciler.observe.interior import Interior
+from reconciler.observe.interior import Interior, below
 from reconciler.observe.links import PLAIN_PATH, Links
 from reconciler.observe.source import Roots
 from reconciler.observe.virtualenvs import Virtualenvs, levels
@@ -81,7 +81,7 @@ def _requirements(home: Interior, project: str) -> str | None:
     """Return the list of its packages: beside it, or above it in the repository."""
     for level in levels(project):
         if home.is_file(level, _REQUIREMENTS):
-            return f"{level}/{_REQUIREMENTS}".lstrip("/")
+            return below(level, _REQUIREMENTS)
     return None
 
 

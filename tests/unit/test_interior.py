@@ -280,3 +280,89 @@ def test_what_cannot_be_read_is_left_out_and_the_home_itself_is_not(
     closed = ""
     with pytest.raises(Unreadable, match="closed"):
         candidates.find(home, ["*/*/wsgi.py"])
+
+
+# ---- texts, and what holds a file ----------------------------------------------------------------
+
+
+def test_what_holds_a_file_is_told_of_what_was_read(home: Interior, place: Path) -> None:
+    """Right below the home, and of files: nothing is asked for."""
+    for name in ("ve", "another", "ve/inner"):
+        (place / name).mkdir()
+        (place / name / "pyvenv.cfg").touch()
+    (place / "mysite/pyvenv.cfg").mkdir()
+    assert [] == home.holders("pyvenv.cfg")
+    for path, holders in (("", []), ("ve", ["ve"]), ("another", ["another", "ve"])):
+        home.entries(path)
+        assert holders == home.holders("pyvenv.cfg")
+    for path in ("ve/inner", "mysite"):
+        home.entries(path)
+        assert ["another", "ve"] == home.holders("pyvenv.cfg")
+    assert [] == home.holders("wsgi.py")
+
+
+def test_what_is_not_known_is_not_listed_and_may_be_there(home: Interior, place: Path) -> None:
+    """What was read is known, and what is not in there is not."""
+    (place / "file").touch()
+    assert (False, True) == (home.is_listed("", "file"), home.may_be_directory("", "absent"))
+    home.entries("")
+    assert [True, False, False] == [home.is_listed("", n) for n in ("file", "mysite", "absent")]
+    assert [False, True, False] == [
+        home.may_be_directory("", name) for name in ("file", "mysite", "absent")
+    ]
+    assert home.may_be_directory("mysite", "absent")
+
+
+def test_a_text_is_read_up_to_its_bound(
+    home: Interior, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And no further than tells that it is longer, where it grew since it was looked at."""
+    file = place / "mysite/mysite/wsgi.py"
+    file.write_text("abc")
+    limits: list[int] = []
+    names: list[str] = []
+    read, opens = interior.read, interior.open_file
+    monkeypatch.setattr(
+        interior, "read", lambda fd, limit: (limits.append(limit), read(fd, limit))[1]
+    )
+    monkeypatch.setattr(
+        interior, "open_file", lambda name, *, at: (names.append(name), opens(name, at=at))[1]
+    )
+    assert b"abc" == home.read("mysite/mysite/wsgi.py", 3)
+    file.write_text("abcd")
+    assert None is home.read("mysite/mysite/wsgi.py", 3)
+    assert [4, 4] == limits
+    assert ["wsgi.py", "wsgi.py"] == names, "in what was entered, and by no path"
+    assert None is home.read("mysite/mysite/absent.py", 3)
+    assert home.all_read
+
+
+def test_what_is_no_text_or_too_long_is_never_opened(
+    home: Interior, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To open a device can have effects of its own."""
+    (place / "long").write_text("abcd")
+    os.mkfifo(place / "pipe")
+    monkeypatch.setattr(interior, "open_file", None)
+    for path in ("long", "pipe", "mysite"):
+        assert None is home.read(path, 3)
+
+
+def test_a_text_that_does_not_open_has_the_home_looked_at_again(
+    home: Interior, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may open the next time, while nothing has changed."""
+
+    def open_file(*_: object, **__: object) -> None:
+        raise Unreadable("closed")
+
+    monkeypatch.setattr(interior, "open_file", open_file)
+    assert None is home.read("mysite/mysite/wsgi.py", 3)
+    assert not home.all_read
+
+
+def test_directories_are_told_by_whether_they_were_read(home: Interior, place: Path) -> None:
+    """Those in which a script can be are; below them, a hint is looked for."""
+    (place / "mysite/mysite/more").mkdir()
+    found = candidates.find(home, ["*/*/wsgi.py"])
+    assert (["", "mysite"], ["mysite/mysite"]) == (found.looked, found.deepest)

@@ -206,3 +206,66 @@ def test_a_fault_in_a_wish_is_told_in_words(
     assert (code, line) == (told.fault.code, told.fault.line)
     assert told.fault.message.startswith(message)
     assert 200 >= len(told.fault.message)
+
+
+@pytest.mark.parametrize(
+    ("places", "found"),
+    [
+        (["a/b", "a", ""], "a/b/requirements.txt"),
+        (["a", ""], "a/requirements.txt"),
+        ([""], "requirements.txt"),
+        (["a/b/c"], None),
+    ],
+)
+def test_a_list_of_packages_is_the_projects_or_the_repositorys(
+    school: School, places: list[str], found: str | None
+) -> None:
+    """The nearest one above the script."""
+    home = school.student("alice")
+    school.script("alice", "a/b/c/wsgi.py")
+    for place in places:
+        (home / place / "requirements.txt").touch()
+    school.own("alice")
+    patterns = '[homes]\nscripts = ["*/*/*/wsgi.py"]'
+    assert found == only(seen(school.observer(patterns), "alice")).requirements
+
+
+def test_settings_beside_the_package_are_never_served(school: School) -> None:
+    """The directory that they lie in is the project's own text, whoever calls it static."""
+    home = school.student("alice", mode=0o755)
+    school.script("alice", "shop/web/wsgi.py", "DJANGO_SETTINGS_MODULE' = 'config.settings'\n")
+    (home / "shop/manage.py").touch()
+    for place in ("config", "public", "web/config"):
+        (home / "shop" / place).mkdir()
+    # Of the same name, and not what the project's own directory is asked for first.
+    (home / "shop/web/config/settings.py").write_text("STATIC_ROOT = 'other'\n")
+    text = (
+        "import os\nTOP = os.path.dirname(os.path.dirname(__file__))\nSTATIC_ROOT = TOP + '/{}'\n"
+    )
+    for name, links in (("config", []), ("public", [f"{home}/shop/public"])):
+        (home / "shop/config/settings.py").write_text(text.format(name))
+        school.own("alice")
+        told = only(seen(school.observer(), "alice"))
+        assert ("shop/config/settings.py", f"shop/{name}") == (told.settings, told.static_root)
+        assert links == [link.path for link in told.links]
+
+
+@pytest.mark.parametrize(
+    ("text", "enabled"),
+    [("", True), ("enabled = true\n", True), ("enabled = false\n", False)],
+)
+def test_a_student_may_switch_their_app_off(school: School, text: str, *, enabled: bool) -> None:
+    """By a word in `~/.slp.toml`; without one it is on."""
+    (school.student("alice") / ".slp.toml").write_text(text)
+    school.own("alice")
+    assert enabled is seen(school.observer(), "alice").wishes.enabled
+
+
+def test_a_switch_in_quotes_is_a_fault(school: School) -> None:
+    """Any text would be true."""
+    (school.student("alice") / ".slp.toml").write_text('\nenabled = "false"\n')
+    school.own("alice")
+    fault = seen(school.observer(), "alice").wishes.fault
+    assert fault is not None
+    expected = (2, "enabled is to be true or false, without quotes")
+    assert expected == (fault.line, fault.message)

@@ -227,24 +227,3 @@ def test_one_whose_file_cannot_be_read_is_one(school: School) -> None:
     (home / "venv/pyvenv.cfg").chmod(0)
     told = only(seen(school.observer(), "alice")).virtualenv
     assert Virtualenv(f"{home}/venv", False, f"{home}/venv/{SITE}") == told
-
-
-@pytest.mark.parametrize(
-    ("places", "found"),
-    [
-        (["a/b", "a", ""], "a/b/requirements.txt"),
-        (["a", ""], "a/requirements.txt"),
-        ([""], "requirements.txt"),
-        (["a/b/c"], None),
-    ],
-)
-def test_a_list_of_packages_is_the_projects_or_the_repositorys(
-    school: School, places: list[str], found: str | None
-) -> None:
-    """The nearest one above the script."""
-    home = school.student("alice")
-    school.script("alice", "a/b/c/wsgi.py")
-    for place in places:
-        (home / place / "requirements.txt").touch()
-    school.own("alice")
-    assert found == only(seen(school.observer(DEEP), "alice")).requirements
