@@ -69,6 +69,15 @@ def test_a_group_is_private_while_nobody_else_has_it(etc: Path, passwd: str, gro
     assert (Standing.FOUND, False) == find(etc, "alice")
 
 
+def test_ids_are_those_of_now_and_of_accounts_that_are_there(etc: Path) -> None:
+    """Whoever was removed, or has no group, has none; what changed since it was read is read."""
+    accounts = Accounts(str(etc))
+    names = ["alice", "ben", "lost", "nobody-of-that-name"]
+    assert {"alice": (1001, 1001), "ben": (1002, 100)} == accounts.ids(names)
+    (etc / "passwd").write_text(PASSWD.replace("alice:x:1001", "alice:x:1007"))
+    assert {"alice": (1007, 1001)} == accounts.ids(["alice"])
+
+
 def test_who_changed_is_told_by_name(etc: Path) -> None:
     """One account more is one account to look at; its group's other members are theirs to be."""
     accounts = Accounts(str(etc))
