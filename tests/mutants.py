@@ -52,11 +52,12 @@ class Suite(NamedTuple):
 
 SUITES = (
     Suite(
-        tuple(
-            f"decide/{n}.py"
-            for n in ("belongings", "choice", "judge", "plan", "roster", "rules", "verdict")
-        ),
+        tuple(f"decide/{n}.py" for n in ("choice", "judge", "plan", "roster", "rules", "verdict")),
         ("choice", "decide", "decide_accounts", "judge", "plan", "roster", "rules"),
+    ),
+    Suite(
+        ("decide/belongings.py",),
+        ("choice", "decide", "decide_accounts", "hints", "judge", "rules"),
     ),
     Suite(("decide/ailments.py", "decide/visits.py"), ("ailments", "visits")),
     Suite(("schedule.py",), ("schedule",)),

@@ -10,7 +10,7 @@ from reconciler.settings import Settings
 
 def unreachable(link: Static, base: str, user: str) -> Rejection:
     """Return it with a command that opens what is closed on the way, and no more than that."""
-    closed = " ".join(quoted(f"~/{path}".rstrip("/")) for path in link.closed)
+    closed = " ".join(quoted("/".join(filter(None, ("~", path)))) for path in link.closed)
     return reject(
         "static-unreachable",
         path=_shown(link.path, base),
@@ -62,7 +62,7 @@ def without_script(
         project=f"{base}/{instead.path}".rpartition("/")[0],
         python=python,
         virtualenv=instead.virtualenv,
-        script=f"{base}/{instead.script}" if instead.script else None,
+        script=f"{base}/{instead.script}",
         package=instead.module,
         name=instead.name,
         where=instead.path,
