@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 import time
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from tests.lab.homes import Homes
     from tests.lab.program import Program
 
+SHIPPED = Path(__file__).resolve().parents[2] / "conf/templates/isolated"
 SETTINGS = """\
 [apache]
 template_set = "isolated"
@@ -79,6 +81,9 @@ class Class:
                 homes.write(name, "mysite/static/own.css", f"{name}'s {{}}\n")
                 self.fronts[name] = Front(name)
         program.write_settings(SETTINGS)
+        # Without the units: it is we who listen here, and no systemd.
+        own = program.settings.parent / "templates/isolated"
+        shutil.copytree(SHIPPED, own, ignore=shutil.ignore_patterns("units"))
         apache.start()
         program.once()
         self.page("alice", "alice's page")

@@ -91,7 +91,8 @@ class Front(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         super().__init__(str(self.path), Teller)
         shutil.chown(self.path, "www-data")
         self.path.chmod(0o600)
-        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}).start()
+        serve = {"target": self.serve_forever, "kwargs": {"poll_interval": 0.05}}
+        threading.Thread(**serve, daemon=True).start()
 
     def handle_error(self, *_: Any) -> None:
         """Whoever went away is no matter."""
