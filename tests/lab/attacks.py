@@ -372,8 +372,8 @@ ATTACKS = (
     Attack("A20", "sleeper", "sleeper", lets_all_visitors_wait),
 )
 SUCCEEDS = {
-    "stable": frozenset(f"A{number}" for number in (*range(1, 15), *range(21, 25), 26, 27)),
-    "isolated": frozenset({"A13", "A14", "A21", "A26", "A27"}),
+    "stable": frozenset(f"A{number}" for number in (*range(1, 15), *range(21, 25), 26, 27, 31)),
+    "isolated": frozenset({"A13", "A14", "A21", "A26", "A27", "A31"}),
 }
 """By template set, the attacks that it cannot hold off; the others must fail.
 

@@ -5,6 +5,7 @@ They are as those of `attacks.py`, and share a machine: each has a mallory of it
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -66,18 +67,56 @@ def accepts_nobody(ground: Ground) -> bool:
 
 def holds_a_static_file(ground: Ground) -> bool:
     """Whether alice does not answer while 400 visitors wait for a file under a lease."""
-    path = f"/django/{ground.mallory}/static/held.css"
-    ground.homes.write(ground.mallory, "mysite/static/held.css", "/* mine */")
-    ground.publish()
-    wait_for(lambda: ground.server.get(path).text == "/* mine */", 10, "her file")
+    path = serve_a_file(ground)
     ground.ask()
     try:
         with visited([path], 400):
             return stands_still(ground)
     finally:
-        for pid in all_pids():  # and with its holder the lease ends
-            if uid_of_process(pid) == uid(ground.mallory):
-                os.kill(pid, signal.SIGKILL)
+        end(ground.mallory)  # and with its holder the lease
+
+
+def puts_a_fifo_in_a_files_place(ground: Ground) -> bool:
+    """Whether three visitors of 2,000 have a worker wait for ever, who ask for a file or a FIFO.
+
+    150 are all workers: asked on, that took half a minute.
+    """
+    path = serve_a_file(ground)
+    ground.ask()
+    waiting = 0
+    try:
+        for _ in range(2000):
+            try:
+                ground.server.get(path, timeout=1)
+            except TimeoutError:
+                assert 200 == ground.server.get("/django/alice/").status, "it is this file alone"
+                waiting += 1
+                if waiting == 3:
+                    break
+        return waiting == 3
+    finally:
+        end(ground.mallory)
+        for name in ("held.css", "fifo"):  # whoever waits has a writer, and reads its end
+            with contextlib.suppress(OSError):
+                file = ground.homes.home(ground.mallory) / "mysite/static" / name
+                os.close(os.open(file, os.O_WRONLY | os.O_NONBLOCK))
+
+
+def serve_a_file(ground: Ground) -> str:
+    """Have a static file of mallory's served; return its path."""
+    path = f"/django/{ground.mallory}/static/held.css"
+    ground.homes.write(ground.mallory, "mysite/static/held.css", "/* mine */")
+    ground.publish()
+    # Under `isolated` the program's own visitor may have asked her to begin before us.
+    wait_for(lambda: ground.server.get(path, timeout=1).text == "/* mine */", 20, "her file")
+    return path
+
+
+def end(account: str) -> None:
+    """End all processes of an account."""
+    for pid in all_pids():
+        if uid_of_process(pid) == uid(account):
+            os.kill(pid, signal.SIGKILL)
 
 
 def takes_all_workers_together(ground: Ground) -> bool:
@@ -131,4 +170,5 @@ FURTHER = (
     Attack("A28", "headers", "echo", is_believed_to_be_another),
     Attack("A29", "open-files", "open_files", opens_too_many_files),
     Attack("A30", "crash-loop", "crash", crashes_for_ever),
+    Attack("A31", "fifo", "fifo", puts_a_fifo_in_a_files_place),
 )

@@ -6,9 +6,12 @@ from own_memory import answering
 
 
 def ask(port):
-    """Return the page of mod_status."""
-    with urlopen(f"http://127.0.0.1:{port}/server-status", timeout=5) as answer:
-        return {"page": answer.read().decode()}
+    """Return the page of mod_status, if there is one."""
+    try:
+        with urlopen(f"http://127.0.0.1:{port}/server-status", timeout=5) as answer:
+            return {"page": answer.read().decode()}
+    except OSError:
+        return {"page": ""}
 
 
 application = answering(ask)
