@@ -24,6 +24,7 @@ RUNS: dict[str, tuple[list[list[float]], list[list[float]]]] = {
     "failing": ([[30]], [[5]]),
     "first": ([[200], [60, 1]], [[10], [10, 1]]),
     "idle": ([[300, 120]], [[10, 20]]),
+    "isolated": ([[20]], [[4]]),
     "neighbours": ([[100, 60]], [[30, 10]]),
     "starve": ([[300, 30]], [[300, 10]]),
     "reload": ([[300]], [[30]]),
@@ -34,7 +35,7 @@ RUNS: dict[str, tuple[list[list[float]], list[list[float]]]] = {
     ),
     "churn": ([[300, 60]], [[40, 20]]),
 }
-SYSTEMD = {"churn"}
+SYSTEMD = {"churn", "isolated"}
 """Those for which PID 1 of the box is systemd."""
 
 
