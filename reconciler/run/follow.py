@@ -68,7 +68,7 @@ def follow(process: "Process") -> None:
             changed = {path for path in changed if not _is_loaded(process, path)}
     for path in changed:
         _forget_compiled(path)
-    process.end(sorted(changed))
+    process.end(changed)
 
 
 def _patience(process: "Process", watches: "Optional[_Watches]") -> "Optional[float]":
@@ -84,8 +84,9 @@ def _is_loaded(process: "Process", path: str) -> bool:
     As a `version.py` at each load: who ends for it ends for ever. What an answer writes over a
     template, as folium's maps are, Django and Flask would never show.
     """
-    is_early = changes.modified(path) <= process.loaded_at
-    return process.is_own(path) and (is_early or changes.is_code(os.path.basename(path)))
+    return process.is_own(path) and (
+        changes.is_code(os.path.basename(path)) or changes.modified(path) <= process.loaded_at
+    )
 
 
 class _Watches:

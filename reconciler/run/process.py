@@ -152,7 +152,7 @@ class Process:
         """Whether the app itself has written a file."""
         return os.path.realpath(path) in self._written
 
-    def end(self, changed: "list[str]") -> None:
+    def end(self, changed: "set[str]") -> None:
         """End, so that the next request loads what has changed; what is answered is finished."""
         names = [os.path.relpath(path, self.home) for path in sorted(changed)]
         why = "wrote" if all(map(self.is_own, changed)) else "changed"
