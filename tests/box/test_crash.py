@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,8 @@ from tests.lab.apache import STATE
 from tests.lab.waiting import wait_for
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.lab.apache import Server
     from tests.lab.homes import Homes
     from tests.lab.program import Program
@@ -27,14 +30,24 @@ BEFORE = Path("/root/before")
 SET = "[daemons.options]\nmaximum-requests = {}\n"
 """Another number is another configuration, so that no run finds its own already served."""
 RUN = """\
-import sys
+import importlib, os, sys
 from reconciler.cli import main
-print("ready", flush=True)
-sys.stdin.readline()
+from reconciler.publish import files
 sys.argv = ["slp-reconciler", "--once"]
-main()
+while True:
+    if not (child := os.fork()):
+        if not sys.stdin.readline():
+            break
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        importlib.reload(files)  # names its temporary files as no other process does
+        main()
+    print(child, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
-"""`slp-reconciler --once`, which strace joins when all is imported: that is most of its calls."""
+"""`slp-reconciler --once` again and again, with all imported before: that is most of its work.
+
+Each tells its process, begins when it is told to, and tells its status.
+"""
 NAMES = ("rename", "symlink", "mkdir", "unlink", "unlinkat", "rmdir")
 REST = ("write", "lchown", "vfork", "connect")
 """A file that was just created, a command about to run, the verification.
@@ -54,6 +67,7 @@ class World:
     homes: Homes
     server: Server
     program: Program
+    passes: subprocess.Popen[str]
     numbers: int = 1000
     seen: set[object] = field(default_factory=set)
     """The states between old and new in which Apache was started anew."""
@@ -105,31 +119,29 @@ class World:
         subprocess.run(["cp", "-a", BEFORE, STATE], check=True)
         self.move()
 
-    def strace(self, *options: str) -> int:
-        """Run `--once` under strace; helpers are not followed. Returns the status."""
-        program = subprocess.Popen(
-            [sys.executable, "-c", RUN],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        assert program.stdin
-        assert program.stdout
-        assert "ready\n" == program.stdout.readline()
-        command = ["strace", "-y", "-s", "256", "-o", "/root/calls", "-p", str(program.pid)]
-        with subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True) as strace:
-            assert strace.stderr
-            assert "attached" in strace.stderr.readline()
-            program.communicate("go\n", timeout=60)
-        return program.returncode
+    def run(self, *options: str) -> int:
+        """Run `--once`, with such options under strace; helpers are not followed."""
+        passes = self.passes
+        assert passes.stdin
+        assert passes.stdout
+        child = int(passes.stdout.readline())
+        command = ["strace", "-y", "-s", "256", "-o", "/root/calls", "-p", str(child), *options]
+        with ExitStack() as stack:
+            if options:
+                strace = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+                stack.enter_context(strace)
+                assert strace.stderr
+                assert "attached" in strace.stderr.readline()
+            passes.stdin.write("go\n")
+            passes.stdin.flush()
+            return int(passes.stdout.readline())
 
     def steps(self, calls: tuple[str, ...]) -> list[tuple[str, int]]:
         """Let one pass through, and return which calls of it, and the how-manieth, change things.
 
         Of those alike in one temporary directory or in old sets, the first and the last.
         """
-        assert 0 == self.strace("-e", f"trace={','.join(calls)}")
+        assert 0 == self.run("-e", f"trace={','.join(calls)}")
         found: dict[tuple[str, str], list[tuple[str, int]]] = {}
         counts = dict.fromkeys(calls, 0)
         for line in Path("/root/calls").read_text().splitlines():
@@ -208,24 +220,30 @@ class World:
         assert ["alice", "carol", "erin"] == sorted(os.listdir(STATE / "sets"))
 
 
+@pytest.fixture
+def world(server: Server, homes: Homes, program: Program) -> Iterator[World]:
+    """The state before, published, and a pass that can begin."""
+    pipe, command = subprocess.PIPE, [sys.executable, "-c", RUN]
+    with subprocess.Popen(command, text=True, stdin=pipe, stdout=pipe) as passes:
+        world = World(homes, server, program, passes)
+        world.make()
+        yield world
+
+
 @pytest.mark.box(timeout=300)
 @pytest.mark.parametrize("calls", [NAMES, REST], ids=["names", "contents-and-processes"])
-def test_killed_before_any_step_the_next_pass_goes_on(
-    server: Server, homes: Homes, program: Program, calls: tuple[str, ...]
-) -> None:
+def test_killed_before_any_step_the_next_pass_goes_on(world: World, calls: tuple[str, ...]) -> None:
     """At each system call that changes something, SIGKILL in place of the call."""
-    world = World(homes, server, program)
-    world.make()
     steps = world.steps(calls)
     assert set(calls) == {name for name, _ in steps}, "the pass has every kind of step in it"
 
     for name, number in steps:
         world.again()
-        ended = world.strace("-e", f"trace={name}", f"-einject={name}:signal=KILL:when={number}")
+        ended = world.run("-e", f"trace={name}", f"-einject={name}:signal=KILL:when={number}")
         assert -9 == ended, (name, number)
         try:
             world.check_between()
-            program.once()
+            assert 0 == world.run()
             world.check_after()
         except Exception as problem:
             call = Path("/root/calls").read_text().splitlines()[-2]
@@ -236,11 +254,9 @@ def test_killed_before_any_step_the_next_pass_goes_on(
 @pytest.mark.box
 @pytest.mark.parametrize("when", ["configtest", "reload"])
 def test_killed_while_a_command_runs_the_next_pass_goes_on(
-    server: Server, homes: Homes, program: Program, when: str
+    world: World, program: Program, when: str
 ) -> None:
     """The command ends by itself, and nothing that it holds is in the way of the next pass."""
-    world = World(homes, server, program)
-    world.make()
     command = "configtest" if when == "configtest" else "graceful"
     program.write_settings(
         SET.format(world.numbers)
