@@ -4,8 +4,9 @@
     slp-app@NAME.socket     the relay asks here      slp-app@NAME.service    the app, as the student
 
 The units are the template set's, rendered from settings alone, and lie in `/run/systemd/system`: an
-account is an instance of them and has no file. An app's process begins with its first visitor, and
-ends by itself when another set is published; so what is done here is to make and to end sockets.
+account is an instance of them and has no file, but for limits that the settings give it. An app's
+process begins with its first visitor, and ends by itself when another set is published; so what is
+done here is to make and to end sockets.
 
 A socket that systemd took down, as of an account that could not start for long, is put back.
 """
@@ -13,10 +14,10 @@ A socket that systemd took down, as of an account that could not start for long,
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import pwd
 import re
-import shutil
 import threading
 from collections.abc import Iterable, Mapping, Set
 
@@ -24,8 +25,6 @@ from reconciler.publish import command, files, unit
 from reconciler.publish.command import CommandError
 
 DIRECTORY = "/run/systemd/system"
-CONTROL = f"{DIRECTORY}.control"
-"""Where `systemctl set-property --runtime` writes."""
 RELAY = "slp-relay"
 """Whose the relays are, in the units."""
 _LIMIT = 64 * 1024  # bytes of a unit
@@ -33,8 +32,11 @@ _AT_ONCE = 100  # accounts in one command: their names are some 10 KB of words
 _SOCKETS = ("slp-app@{}.socket", "slp-front@{}.socket")
 _APP = "slp-app@{}.service"
 _SERVICES = ("slp-front@{}.service", _APP)
-_SAID_OF = re.compile(r"slp-app@(.+)\.service\.d")
-_OURS = re.compile(r"slp-(?:(?:app|front)@\.(?:socket|service)|apps\.slice)")
+_LIMITS = f"{_APP}.d/limits.conf"
+_OURS = re.compile(
+    r"slp-(?:(?:app|front)@\.(?:socket|service)|apps\.slice|"
+    r"app@[A-Za-z0-9_][A-Za-z0-9_.-]*\.service\.d/limits\.conf)"
+)
 _LISTED = re.compile(r"slp-(app|front)@(\S+)\.socket\s+\S+\s+(\S+)")
 
 
@@ -52,8 +54,10 @@ class Units:
 
         `limits` are properties of single accounts' apps, as "MemoryMax=1G".
         """
-        self._texts, self._limits, self._timeout = texts, limits or {}, timeout
-        self._limited: set[str] = set()
+        self._texts, self._timeout = dict(texts), timeout
+        for name, said in limits.items() if texts and limits else ():
+            if _OURS.fullmatch(_LIMITS.format(name)):
+                self._texts[_LIMITS.format(name)] = "\n".join(("[Service]", *said, ""))
         self._lock = threading.Lock()
         self.there: frozenset[str] | None = None
         """Whose sockets stand, as far as is known; None: that is to be looked up."""
@@ -80,9 +84,6 @@ class Units:
             for some in _portions(missing):
                 sockets = [name.format(account) for account in some for name in _SOCKETS]
                 self._start(sockets)
-            for name in sorted(names & self._limits.keys() - self._limited):
-                self._run("set-property", "--runtime", _APP.format(name), *self._limits[name])
-                self._limited.add(name)
             self.there = frozenset(names)
 
     def end_others(self, names: Set[str]) -> None:
@@ -100,9 +101,7 @@ class Units:
                 # Not waited for: an app may take its time to end, and nobody asks it any more.
                 self._run("stop", "--no-block", *both)
             if not self._texts:
-                for name in self._installed():
-                    os.unlink(f"{DIRECTORY}/{name}")
-                self._run("daemon-reload")
+                self._install()
 
     def _start(self, sockets: list[str]) -> None:
         try:
@@ -111,18 +110,18 @@ class Units:
             raise CommandError(f"{error}{_why()}", status=error.status) from error
 
     def _install(self) -> None:
-        os.makedirs(DIRECTORY, mode=0o755, exist_ok=True)
         altered = False
         for name, text in self._texts.items():
             path, data = f"{DIRECTORY}/{name}", text.encode()
             if files.read(path, limit=_LIMIT) != data:
+                os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
                 files.write(path, data, durable=False)
                 altered = True
         for name in set(self._installed()) - self._texts.keys():
             os.unlink(f"{DIRECTORY}/{name}")
-            altered = True
-        for name in self._unlimited():
-            shutil.rmtree(f"{CONTROL}/{_APP.format(name)}.d")
+            if "/" in name:
+                with contextlib.suppress(OSError):  # an administrator's are in there as well
+                    os.rmdir(os.path.dirname(f"{DIRECTORY}/{name}"))
             altered = True
         if altered:
             self.there = None
@@ -130,16 +129,12 @@ class Units:
 
     @staticmethod
     def _installed() -> list[str]:
-        with contextlib.suppress(FileNotFoundError):
-            return [name for name in os.listdir(DIRECTORY) if _OURS.fullmatch(name)]
-        return []
-
-    def _unlimited(self) -> list[str]:
-        """Return of whom an earlier setting still says what their apps may use."""
-        with contextlib.suppress(FileNotFoundError):
-            found = map(_SAID_OF.fullmatch, os.listdir(CONTROL))
-            return [said[1] for said in found if said and said[1] not in self._limits]
-        return []
+        found = (
+            os.path.relpath(os.path.join(directory, name), DIRECTORY)
+            for directory in (DIRECTORY, *glob.iglob(f"{DIRECTORY}/{_APP.format('*')}.d"))
+            for name in (os.listdir(directory) if os.path.isdir(directory) else ())
+        )
+        return list(filter(_OURS.fullmatch, found))
 
     def _standing(self) -> Set[str]:
         return self._listed(active=True) if self.there is None else self.there

@@ -113,7 +113,7 @@ def test_a_full_disk_is_waited_out(server: Server, homes: Homes, program: Progra
     """While nothing can be written what is live stays; when there is room it goes on by itself."""
     program.write_settings("[timing]\nresync = 3600\nreload_interval = 0\n")
     STATE.mkdir(parents=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k,mode=755", "s", STATE], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,mode=755", "s", STATE], check=True)
     homes.create("alice")
     homes.bare("alice", body="I am alice")
     with program.daemon() as daemon:

@@ -40,7 +40,7 @@ def unit(account: str) -> str:
 
 @pytest.mark.box(systemd=True, timeout=300)
 def test_apps_come_change_and_go_and_apache_is_never_reloaded(
-    isolated: Server, homes: Homes
+    isolated: Server, homes: Homes, program: Program
 ) -> None:
     """And nobody's process is another's to end."""
     before = isolated.reloads()
@@ -60,6 +60,10 @@ def test_apps_come_change_and_go_and_apache_is_never_reloaded(
     wait_for(lambda: ask("ActiveState", unit("alice")) == "inactive", 20, "its process's")
     wait_for(lambda: ask("ActiveState", "slp-front@alice.socket") == "inactive", 20, "its socket's")
     homes.remove("alice")
+    program.write_settings(SETTINGS + '[accounts.bob]\nmemory = "300M"\n')
+    run("systemctl", "reload", UNIT)
+    wait_for(lambda: ask("MemoryMax", unit("bob")) == str(300 << 20), 20, "bob's own limit")
+    assert ask("MemoryMax", unit("carol")) == str(400 << 20)
     assert pid == ask("MainPID", unit("bob"))
     assert before == isolated.reloads()
     assert bytes_of == (STATE / "current/django.conf").read_bytes()

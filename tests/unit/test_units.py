@@ -72,18 +72,25 @@ def test_what_somebody_else_did_to_them_is_mended(systemd: Systemd) -> None:
 
 
 def test_one_account_may_have_limits_of_its_own(systemd: Systemd) -> None:
-    """Said once, while it has an app; and no more when the settings say nothing of it."""
+    """Beside the unit that is everybody's; and no more when the settings say nothing of it."""
     more = ("MemoryMax=2G", "TasksMax=200")
-    mine = Units(TEXTS, limits={"alice": more, "dora": ("CPUQuota=50%",)}, timeout=5.0)
+    limits = {"alice": more, "dora": ("CPUQuota=50%",), "../../alice": more}
+    mine = Units(TEXTS, limits=limits, timeout=5.0)
     mine.begin({"alice", "bob"})
-    said = systemd.control / "slp-app@alice.service.d/limits"
-    assert "MemoryMax=2G TasksMax=200" == said.read_text().strip()
-    assert ["daemon-reload", "list-units", "start", "set-property"] == systemd.asked
+    said = {path.parent.name: path.read_text() for path in systemd.units.glob("*/*")}
+    assert {
+        "slp-app@alice.service.d": "[Service]\nMemoryMax=2G\nTasksMax=200\n",
+        "slp-app@dora.service.d": "[Service]\nCPUQuota=50%\n",
+    } == said
+    assert ["daemon-reload", "list-units", "start"] == systemd.asked
     mine.begin({"alice", "bob"})
     assert [] == systemd.asked
-    (systemd.control / "theirs.service.d").mkdir()
+    (systemd.units / "slp-app@dora.service.d/theirs.conf").touch()
     Units(TEXTS, timeout=5.0).begin({"alice", "bob"})
-    assert ["theirs.service.d"] == os.listdir(systemd.control)
+    assert ["slp-app@dora.service.d/theirs.conf"] == [
+        str(path.relative_to(systemd.units)) for path in systemd.units.rglob("*.conf")
+    ]
+    assert not (systemd.units / "slp-app@alice.service.d").exists()
     assert ["daemon-reload", "list-units"] == systemd.asked
 
 

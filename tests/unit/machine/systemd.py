@@ -21,7 +21,6 @@ if [ -e "fail-$1" ]; then cat "fail-$1"; exit 1; fi
 verb=$1; shift
 case $verb in
 start) for name; do echo active >"up/$name"; done;;
-set-property) mkdir -p "control/$2.d"; unit=$2; shift 2; echo "$*" >"control/$unit.d/limits";;
 stop) shift; for name; do rm -f "up/$name"; done;;
 list-units) for name in up/*.socket; do
   [ -e "$name" ] || continue
@@ -40,7 +39,7 @@ class Systemd:
         script = place / "systemctl"
         script.write_text(SYSTEMCTL)
         script.chmod(0o755)
-        self.units, self.control = place / "units", place / "control"
+        self.units = place / "units"
 
     @property
     def asked(self) -> list[str]:
@@ -59,5 +58,4 @@ class Systemd:
         """Be the one that this process asks."""
         patch.setenv("PATH", f"{self.place}:{os.environ['PATH']}")
         patch.setattr(units, "DIRECTORY", str(self.units))
-        patch.setattr(units, "CONTROL", str(self.control))
         patch.setattr(unit, "is_there", lambda: True)
