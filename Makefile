@@ -13,9 +13,9 @@ STAMP := $(VENV)/.made-from
 # Absolute: it goes into boxes, and to processes whose directory is another.
 DATA := $(CURDIR)/.coverage-data
 MEASURED := COVERAGE_PROCESS_START=$(CURDIR)/tests/coveragerc COVERAGE_FILE=$(DATA)/.coverage
-# A test waits for a half of its time, at least, so there are more at once than processors.
+# A test waits for a third of its time, at least, so there are more at once than processors.
 WORKERS ?= 4
-BOXES ?= 4
+BOXES ?= 3
 # Not empty: what is reached in boxes is measured as well, which takes a fifth longer.
 COVERAGE ?=
 ARGS ?=
@@ -59,7 +59,7 @@ test: ready  ## everything: linters, then all tests, in boxes too (root; COVERAG
 	  [ -n "$(COVERAGE)" ] || [ "$${part#* }" != box ] || measured=
 	  tests "$${part#* }" -n "$${part%% *}" --dist worksteal && continue || status=$$?
 	  [ $$status -ne 5 ] || continue  # of this kind ARGS chooses none
-	  # Of two processors, four boxes and a real clock a test may have had too little.
+	  # Of two processors, three boxes and a real clock a test may have had too little.
 	  echo 'make: what failed, once more and by itself; a test that passes now is one to mend'
 	  [ $$status -eq 1 ] && tests "$${part#* }" -p no:xdist -rA $(AGAIN) || code=$$status
 	done

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from tests.lab.program import Program
 
 MODELS = Path("/srv/models")
-AT_ONCE = 8
+AT_ONCE = 4
 """Students who make their mistakes at one time: each mostly waits."""
-BACK = 10.0
-"""Seconds in which a mended app is to be back."""
+BACK = 40.0
+"""Seconds in which a mended app is to be back: a quarter of them where nothing else runs."""
 SETTINGS = """\
 [timing]
 grace = 0.5
@@ -39,7 +39,7 @@ resync = 600
 per_minute = 6000
 
 [daemons.options]
-startup-timeout = 6
+startup-timeout = 12
 """
 """A resync would tell what events are to tell; a loop that never ends is waited for in vain."""
 

@@ -235,8 +235,9 @@ CLOSED = {
 
 
 @pytest.mark.box(timeout=180)
-@SETS
-@pytest.mark.parametrize("access_control", ["2.4", "2.2"])
+@pytest.mark.parametrize(
+    ("template_set", "access_control"), [("stable", "2.4"), ("classic", "2.2")]
+)
 def test_whatever_a_site_asks_of_its_visitors_verification_is_let_in(
     apache: Server, homes: Homes, program: Program, template_set: str, access_control: str
 ) -> None:
