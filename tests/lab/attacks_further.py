@@ -107,8 +107,8 @@ def serve_a_file(ground: Ground) -> str:
     path = f"/django/{ground.mallory}/static/held.css"
     ground.homes.write(ground.mallory, "mysite/static/held.css", "/* mine */")
     ground.publish()
-    # Under `isolated` the program's own visitor may have asked her to begin before us; a lease is the
-    # kernel's to take back after 45 s.
+    # Under `isolated` the program's own visitor may have asked her to begin before us; a lease is
+    # the kernel's to take back after 45 s.
     wait_for(lambda: ground.server.get(path, timeout=1).text == "/* mine */", 60, "her file")
     return path
 

@@ -9,12 +9,12 @@ HEAD = """\
 
 What beginners of Django, Flask and Python get wrong on a shared server, and what this program
 tells them. Each was looked for where beginners ask, and was found in the thread or on the page
-that is named. Each is a test: a project that works is broken in this way alone; it must be told under
-this code, in the status and where a student sees it first, with file and line or the command that
-mends it; and the mend alone, without a touch, must bring the app back
-(`tests/box/test_mistakes.py`). Where the mend is a command, the test types what the status says.
-Where nothing else runs each is told, and back, within ten seconds (a loop without an end: after
-`startup-timeout`); beside other tests four times as much is allowed.
+that is named. Each is a test: a project that works is broken in this way alone; it must be told
+under this code, in the status and where a student sees it first, with file and line or the
+command that mends it; and the mend alone, without a touch, must bring the app back
+(`tests/box/test_mistakes.py`). Where the mend is a command, the test types what the status
+says. Where nothing else runs each is told, and back, within ten seconds (a loop without an end:
+after `startup-timeout`); beside other tests four times as much is allowed.
 
 This page is printed by `python -m tests.box.mistakes`.
 """
