@@ -15,11 +15,14 @@ DATA := $(CURDIR)/.coverage-data
 MEASURED := COVERAGE_PROCESS_START=$(CURDIR)/tests/coveragerc COVERAGE_FILE=$(DATA)/.coverage
 # A test waits for a third of its time, at least, so there are more at once than processors.
 WORKERS ?= 4
-BOXES ?= 3
-# Not empty: what is reached in boxes is measured as well, which takes a fifth longer.
+BOXES ?= 4
+# Not empty: `make test` measures what is reached, in boxes too, which takes a fifth longer.
 COVERAGE ?=
+# Not empty: what takes minutes is done too: a kill at each step of a pass, attacks that hold all of Apache.
+THOROUGH ?=
 ARGS ?=
 AGAIN := --last-failed --last-failed-no-failures none --maxfail 3
+export SLP_THOROUGH := $(THOROUGH)
 # Each box begins with what is compiled out here: without, a test costs 0.3 s more of a processor.
 unexport PYTHONDONTWRITEBYTECODE
 # What depends on the versions of Apache, mod_wsgi, Python, systemd and Django, and not on our own code alone.
@@ -51,21 +54,20 @@ $(STAMP): tests/requirements.lock pyproject.toml
 ready: root
 	@$(MAKE) --no-print-directory --jobs=2 check layer  # one waits for the network, mostly
 
-test: ready  ## everything: linters, then all tests, in boxes too (root; COVERAGE=1 measures those too)
+test: ready  ## everything: linters, then all tests, in boxes too (root; COVERAGE=1 measures)
 	@rm -rf $(DATA) .coverage && mkdir $(DATA)
-	code=0 measured='$(MEASURED)'
-	tests() { env $$measured SLP_REQUIRE_BOX=1 $(PYTHON) -m pytest -m "$$@" $(ARGS); }
+	code=0
+	tests() { env $(if $(COVERAGE),$(MEASURED)) SLP_REQUIRE_BOX=1 $(PYTHON) -m pytest -m "$$@" $(ARGS); }
 	for part in '$(WORKERS) not box' '$(BOXES) box'; do
-	  [ -n "$(COVERAGE)" ] || [ "$${part#* }" != box ] || measured=
 	  tests "$${part#* }" -n "$${part%% *}" --dist worksteal && continue || status=$$?
 	  [ $$status -ne 5 ] || continue  # of this kind ARGS chooses none
 	  # Of two processors, three boxes and a real clock a test may have had too little.
 	  echo 'make: what failed, once more and by itself; a test that passes now is one to mend'
 	  [ $$status -eq 1 ] && tests "$${part#* }" -p no:xdist -rA $(AGAIN) || code=$$status
 	done
+	[ -n "$(COVERAGE)" ] || exit $$code
 	$(VENV)/bin/coverage combine --quiet --rcfile tests/coveragerc --data-file .coverage $(DATA) || true
-	$(VENV)/bin/coverage report --rcfile tests/coveragerc --data-file .coverage $(if $(COVERAGE),,--omit '$(BOXED)') ||
-	  [ $$code -ne 0 ] || code=1
+	$(VENV)/bin/coverage report --rcfile tests/coveragerc --data-file .coverage || [ $$code -ne 0 ] || code=1
 	exit $$code
 
 check: $(STAMP)  ## the linters: format, ruff, mypy --strict, the layers of the architecture

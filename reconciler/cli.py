@@ -19,6 +19,7 @@ from reconciler.observe.descent import Unreadable
 from reconciler.once import Exit
 from reconciler.outside import Outside
 from reconciler.publish.render import TemplateError
+from reconciler.publish.usage import usage
 from reconciler.report import logs, tables
 from reconciler.report import status as statuses
 from reconciler.settings import DEFAULT_FILE, Settings, SettingsError, load
@@ -146,6 +147,9 @@ def status(
     del log_format, log_level
     settings = _settings(config or context.obj[0])
     found = _read_status(settings)
+    for name, used in usage().items():
+        if name in found.accounts:
+            found.accounts[name].usage = used
     if account is not None and account not in found.accounts:
         click.echo(f"slp-reconciler: {account} is not known below {settings.homes.root}", err=True)
         sys.exit(Exit.UNEXPECTED)

@@ -357,6 +357,15 @@ class Visit(Struct, frozen=True, gc=False):
     """The name of the set that was visited; of another one it tells nothing."""
 
 
+class Usage(Struct, frozen=True, gc=False):
+    """What the processes of an app use, as the kernel counts it; None for what it does not."""
+
+    memory: int | None
+    """In bytes, with what of files is kept for it."""
+    cpu: float | None
+    """In seconds of a processor, since they began."""
+
+
 class State(StrEnum):
     """What a visitor of an account's URL meets."""
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import msgspec
 from msgspec.structs import replace
 
-from reconciler.model import Condition, Failure, Health, Rejection, State, Verdict
+from reconciler.model import Condition, Failure, Health, Rejection, State, Usage, Verdict
 from reconciler.settings import Settings
 from reconciler.text import printable
 
@@ -74,6 +74,8 @@ class AccountStatus(msgspec.Struct):
     host: str | None = None
     health: Wellness | None = None
     """None where no app is served."""
+    usage: Usage | msgspec.UnsetType = msgspec.UNSET
+    """What its processes use, where somebody asks for it; the file does not have it."""
 
     @property
     def is_failing(self) -> bool:

@@ -16,10 +16,12 @@ def overview(status: Status) -> None:
     """Print a line per account, and the counts."""
     console = Console()
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("ACCOUNT", "STATE", "URL", "WHY"):
-        table.add_column(heading, overflow="fold", no_wrap=heading in {"STATE"})
+    counted = any(account.usage for account in status.accounts.values())
+    for heading in ("ACCOUNT", "STATE", "URL", *(("USES",) if counted else ()), "WHY"):
+        table.add_column(heading, overflow="fold", no_wrap=heading in {"STATE", "USES"})
     for name, account in status.accounts.items():
-        table.add_row(Text(name), _state(account), Text(account.url), Text(_why(account)))
+        uses = (Text(_uses(account)),) if counted else ()
+        table.add_row(Text(name), _state(account), Text(account.url), *uses, Text(_why(account)))
     console.print(table)
     found = counts(status.accounts.values())
     generation = status.generation or "none"
@@ -44,6 +46,8 @@ def one(name: str, account: AccountStatus) -> None:
         if value is not None:
             console.print(Text(f"  {label:<8} {value}"))
     console.print(Text(f"  since    {account.since}"))
+    if account.usage:
+        console.print(Text(f"  uses     {_uses(account)}"))
     if account.health is not None:
         _health(console, account.health)
     if account.reason is not None:
@@ -53,6 +57,14 @@ def one(name: str, account: AccountStatus) -> None:
     for other in account.others:
         console.print(Text(f"  {other.script}"))
         _reason(console, other.reason)
+
+
+def _uses(account: AccountStatus) -> str:
+    if not account.usage:
+        return ""
+    memory, cpu = account.usage.memory, account.usage.cpu
+    said = [] if memory is None else [f"{memory / 1e6:.0f} MB"]
+    return ", ".join(said if cpu is None else [*said, f"{cpu:.1f} s"])
 
 
 def _failing(status: Status) -> str:

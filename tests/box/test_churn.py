@@ -27,7 +27,7 @@ def test_after_a_churn_with_kills_the_state_is_right_and_the_untouched_were_left
     But for two kinds, which happen at a graceful reload whoever asks for it, and are told apart by
     Apache's own words (see `tests/lab/judgement.py`): they are not asserted to be none.
     """
-    told = Churn(SEED, 24).run(45)
+    told = Churn(SEED, 24).run(25)
 
     assert [] == told.wrong
     assert [] == told.idle, "one more pass finds nothing to do"

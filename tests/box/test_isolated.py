@@ -77,7 +77,7 @@ def test_a_process_that_a_signal_ends_is_told_of_and_comes_back(
     homes.create("alice")
     homes.bare("alice", body="hello")
     wait_for(lambda: isolated.get("/django/alice/").text == "hello", 20, "alice's app")
-    crash = "import os\nos.kill(os.getpid(), 11)\napplication = 1\n"
+    crash = "import os, time\nos.kill(os.getpid(), 11)\ntime.sleep(9)\napplication = 1\n"
     homes.bare("alice", source=crash)
 
     def health() -> str | None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tests.lab.program import Program
 
 MODELS = Path("/srv/models")
-AT_ONCE = 4
+AT_ONCE = 6
 """Students who make their mistakes at one time: each mostly waits."""
 BACK = 40.0
 """Seconds in which a mended app is to be back: a quarter of them where nothing else runs."""

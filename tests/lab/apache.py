@@ -49,6 +49,15 @@ class Daemon:
     gid: int
 
 
+GLOBAL = """\
+# Without it each start says that it could not find out the server's name.
+ServerName localhost
+# A child costs 0.1 s of a processor, at each start and reload. The most there may be is Debian's.
+StartServers 1
+MinSpareThreads 5
+"""
+
+
 class Server:
     """Apache with an http and an https site that include what the program generates."""
 
@@ -81,8 +90,7 @@ class Server:
             ports += f"Listen {LOOPBACK}:{https_port}\n"
             self.command("a2ensite", "-q", "default-ssl")
         (CONF / "ports.conf").write_text(ports)
-        # Without it each start says that it could not find out the server's name.
-        (CONF / "conf-enabled/lab.conf").write_text("ServerName localhost\n")
+        (CONF / "conf-enabled/lab.conf").write_text(GLOBAL)
         self.site("000-default.conf", http_port, http_name, "django.conf" if includes else "")
         self.site("default-ssl.conf", https_port, https_name, "django-ssl.conf" if includes else "")
         if includes:

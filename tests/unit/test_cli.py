@@ -14,6 +14,7 @@ import structlog
 from click.testing import CliRunner
 
 from reconciler import cli
+from reconciler.publish import usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -219,6 +220,38 @@ def test_status_prints_json(machine_with_all: Machine, run: Any) -> None:
     whole = json.loads(run("status", "--json").stdout)
     assert machine_with_all.status == whole
     assert whole["accounts"]["carol"] == json.loads(run("status", "--json", "carol").stdout)
+
+
+def test_status_says_what_apps_use_where_the_kernel_counts_it(
+    machine_with_all: Machine, run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory and time of those that have a process; the file of the status has neither."""
+    before = machine_with_all.status
+    counted = {
+        "slp-app@alice.service/memory.current": "31457280\n",
+        "slp-app@alice.service/cpu.stat": "usage_usec 1250000\nuser_usec 1\n",
+        "slp-app@carol.service/memory.current": "max\n",
+        "slp-app@bob.service/cpu.stat": "user_usec 1\nusage_usec 40000\n",
+        "slp-app@stranger.service/memory.current": "1\n",
+        "slp-front@alice.service/memory.current": "1\n",
+    }
+    for name, text in counted.items():
+        file = tmp_path / "slp-apps.slice" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    (tmp_path / "slp-apps.slice/slp-app@dora.service/memory.current").mkdir(parents=True)
+    monkeypatch.setattr(usage, "SLICE", str(tmp_path / "slp-apps.slice"))
+    lines = run("status").stdout.splitlines()
+    assert ["ACCOUNT", "STATE", "URL", "USES", "WHY"] == lines[0].split()
+    assert any("alice" in line and "31 MB, 1.2 s" in line for line in lines)
+    assert any("bob" in line and " 0.0 s" in line for line in lines)
+    assert "uses     31 MB, 1.2 s" in run("status", "alice").stdout
+    assert "uses" not in run("status", "carol").stdout
+    said = json.loads(run("status", "--json").stdout)["accounts"]
+    assert {"memory": 31457280, "cpu": 1.25} == said["alice"]["usage"]
+    assert {"memory": None, "cpu": 0.04} == said["bob"]["usage"]
+    assert "usage" not in said["carol"]
+    assert before == machine_with_all.status
 
 
 def test_status_says_what_is_held(machine: Machine, run: Any) -> None:
