@@ -109,7 +109,8 @@ test-generators: root $(STAMP) layer  ## projects as each Django, Wagtail, ... m
 	$(PYTHON) -m pytest -p no:xdist $(or $(ARGS),tests/box/test_generators.py)
 
 demo: root $(STAMP) layer  ## a class of students, live, on http://127.0.0.1:8080 (root; KEEP=1 lets it run on)
-	@tests/lab/box --host-net -- $(CURDIR)/$(PYTHON) -m tests.lab.demo
+	@KEEP= tests/lab/box --host-net -- $(CURDIR)/$(PYTHON) -m tests.lab.demo stable
+	tests/lab/box --systemd --host-net -- $(CURDIR)/$(PYTHON) -m tests.lab.demo isolated
 
 bench: root $(STAMP) layer  ## ours beside rivals and floors, in boxes (root; ARGS="scan --quick")
 	@$(PYTHON) -m tests.bench $(ARGS)

@@ -3,7 +3,8 @@
 Runs in a box on the host's network (`make demo`): real accounts, real Django projects, a real
 Apache on 127.0.0.1:8080, and the daemon. Each act shows what a student typed, what the daemon
 logged, the URL, its HTTP status and the milliseconds from the end of the act to that answer.
-With KEEP=1 all of it goes on running afterwards, for a browser, until Ctrl-C.
+With KEEP=1 all of it goes on running afterwards, for a browser, until Ctrl-C. `isolated` as its
+argument has systemd run the apps, which it needs as PID 1.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from rich.text import Text
 from tests.lab.apache import LOOPBACK, Server
 from tests.lab.homes import Homes
 from tests.lab.program import Program
+from tests.lab.units import isolate
 from tests.lab.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -41,10 +43,11 @@ TIMEOUT = 30.0
 
 SETTINGS = f"""\
 [apache]
+template_set = "{{}}"
 verify_url = "{ORIGIN}"
 
 [urls]
-hosts = "{{account}}.localhost"
+hosts = "{{{{account}}}}.localhost"
 
 [timing]
 reload_interval = 1
@@ -98,8 +101,8 @@ class Act:
 class Demo:
     """The class, its server, and the telling."""
 
-    def __init__(self, console: Console) -> None:
-        self.console = console
+    def __init__(self, console: Console, template_set: str) -> None:
+        self.console, self.template_set = console, template_set
         self.homes = Homes()
         self.server = Server()
         self.program = Program()
@@ -107,12 +110,15 @@ class Demo:
     def run(self, *, keep: bool) -> None:
         """Set the server up, play the class, and, with `keep`, wait for Ctrl-C."""
         self.title(
-            "A server for a class", "Apache, five accounts, one daemon; nobody registers anything"
+            f"A server for a class, under `{self.template_set}`",
+            "Apache, five accounts, one daemon; nobody registers anything",
         )
         for account in ("alice", "bob", "carol", "dave", "erin"):
             self.homes.create(account)
-        self.program.write_settings(SETTINGS)
+        self.program.write_settings(SETTINGS.format(self.template_set))
         self.server.configure(http_port=PORT, https_port=None)
+        if self.template_set == "isolated":
+            isolate()
         self.server.start()
         with self.program.daemon(timeout=TIMEOUT) as daemon:
             self.play(daemon)
@@ -342,7 +348,8 @@ def main() -> int:
         )
         return 1
     try:
-        Demo(console).run(keep=bool(os.environ.get("KEEP")))
+        (template_set,) = sys.argv[1:] or ["stable"]
+        Demo(console, template_set).run(keep=bool(os.environ.get("KEEP")))
     except (AssertionError, RuntimeError, subprocess.SubprocessError) as problem:
         console.print(f"demo: {problem}", style="red", markup=False)
         return 1
