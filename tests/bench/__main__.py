@@ -25,6 +25,7 @@ RUNS: dict[str, tuple[list[list[float]], list[list[float]]]] = {
     "first": ([[200], [60, 1]], [[10], [10, 1]]),
     "idle": ([[300, 120]], [[10, 20]]),
     "isolated": ([[20]], [[4]]),
+    "crowd": ([[2000]], [[100]]),
     "neighbours": ([[100, 60]], [[30, 10]]),
     "starve": ([[300, 30]], [[300, 10]]),
     "reload": ([[300]], [[30]]),
@@ -35,7 +36,7 @@ RUNS: dict[str, tuple[list[list[float]], list[list[float]]]] = {
     ),
     "churn": ([[300, 60]], [[40, 20]]),
 }
-SYSTEMD = {"churn", "isolated"}
+SYSTEMD = {"churn", "crowd", "isolated"}
 """Those for which PID 1 of the box is systemd."""
 
 
