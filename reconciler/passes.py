@@ -460,7 +460,9 @@ class Passes:
         in_force = {n: held for n, held in self._quarantined.items() if n in refused}
         return Wanted(configuration, in_force, current)
 
-    def configure(self, wanted: Wanted | None, served: Set[str], *, reload: bool = True) -> Outcome:
+    def configure(
+        self, wanted: Wanted | None, served: Mapping[str, int], *, reload: bool = True
+    ) -> Outcome:
         """Make `wanted` live (steps 5 to 10), or with None see that what is current is served.
 
         Where systemd runs the apps, the `served` have sockets before Apache asks there; where it
@@ -478,7 +480,7 @@ class Passes:
             self._units.end_others(frozenset())
         return outcome
 
-    def make_sockets(self, served: Set[str]) -> None:
+    def make_sockets(self, served: Mapping[str, int]) -> None:
         """Where systemd runs the apps, let these accounts have sockets, and nobody else.
 
         Any thread may call it.
@@ -486,12 +488,11 @@ class Passes:
         Raises:
             CommandError, OSError: systemd refused, or is not there.
         """
-        self._units.begin(served)
-        self._units.end_others(served)
+        self._units.settle(served)
 
     @property
     def lacks_sockets(self) -> bool:
-        """Whether somebody who is served has no socket, or has one who is not."""
+        """Whether somebody who is served has no socket, or has one who is not, or another's."""
         return self._units.are_wanted and self._units.there != self.served
 
     @property
@@ -500,9 +501,9 @@ class Passes:
         return self._publisher.unverified
 
     @property
-    def served(self) -> frozenset[str]:
-        """Who is published."""
-        return frozenset(self._cases.served)
+    def served(self) -> dict[str, int]:
+        """Who is published, and the uid."""
+        return {name: app.uid for name, app in self._cases.served.items()}
 
     def _can_be_asked(self, name: str) -> bool:
         if self._publisher.unverified:

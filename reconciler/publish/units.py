@@ -19,6 +19,7 @@ import os
 import pwd
 import re
 import threading
+import time
 from collections.abc import Iterable, Mapping, Set
 
 from reconciler.publish import command, files, unit
@@ -37,6 +38,13 @@ _OURS = re.compile(
     r"slp-(?:(?:app|front)@\.(?:socket|service)|apps\.slice|"
     r"app@[A-Za-z0-9_][A-Za-z0-9_.-]*\.service\.d/limits\.conf)"
 )
+_PROPERTY = re.compile(r"^(\w+)=(.*)$", re.MULTILINE)
+_STAND = ("active", "active")
+_PATIENCE, _LOOK = 1.0, 0.01  # seconds: without any more that stand; between looks
+_NAMED = 5
+_NOBODY = -1
+_UNREAD = ".slp-reconciler.unread"
+"""A file that is there while systemd has yet to read the others, whoever wrote them."""
 _LISTED = re.compile(r"slp-(app|front)@(\S+)\.socket\s+\S+\s+(\S+)")
 
 
@@ -58,20 +66,35 @@ class Units:
         for name, said in limits.items() if texts and limits else ():
             if _OURS.fullmatch(_LIMITS.format(name)):
                 self._texts[_LIMITS.format(name)] = "\n".join(("[Service]", *said, ""))
-        self._lock = threading.Lock()
-        self.there: frozenset[str] | None = None
-        """Whose sockets stand, as far as is known; None: that is to be looked up."""
+        self._lock = threading.RLock()
+        self.there: dict[str, int] | None = None
+        """Whose sockets stand, as far as is known, and the uid that answers there; None: that is to
+        be looked up."""
 
     @property
     def are_wanted(self) -> bool:
         """Whether apps are run so."""
         return bool(self._texts)
 
-    def begin(self, names: Set[str]) -> None:
-        """See to it that the sockets of these accounts stand.
+    def settle(self, wanted: Mapping[str, int]) -> None:
+        """Let these accounts have sockets, and nobody else; each with its uid.
 
         Raises:
-            CommandError: systemd is not there, or refused.
+            CommandError, OSError: as for `begin`. What could be done is done.
+        """
+        with self._lock:
+            try:
+                self.begin(wanted)
+            finally:
+                self.end_others(wanted.keys())
+
+    def begin(self, wanted: Mapping[str, int]) -> None:
+        """See to it that the sockets of these accounts stand, and that nobody else answers there.
+
+        Nobody waits long for somebody whose sockets cannot stand yet.
+
+        Raises:
+            CommandError: systemd is not there, or refused; or some do not stand yet.
             OSError: the units cannot be written.
         """
         if not self._texts:
@@ -80,11 +103,19 @@ class Units:
             raise CommandError("this template set needs systemd, which does not run", status=None)
         with self._lock:
             self._install()
-            missing = sorted(names - self._standing())
-            for some in _portions(missing):
-                sockets = [name.format(account) for account in some for name in _SOCKETS]
-                self._start(sockets)
-            self.there = frozenset(names)
+            there, self.there = self.there, None
+            there = self._look(wanted) if there is None else there
+            # Of an account that was made anew: a process ends by itself, unless it would not.
+            self._stop(_APP, sorted(n for n, uid in wanted.items() if there.get(n, uid) != uid))
+            missing = sorted(wanted.keys() - there.keys())
+            refusal = self._start(missing)
+            late = self._late(missing)
+            self._stop(_APP, late)  # while it runs, its socket cannot begin
+            self.there = {n: wanted.get(n, uid) for n, uid in there.items()}
+            self.there |= {n: wanted[n] for n in missing if n not in set(late)}
+        if late:
+            text = refusal or f"do not stand yet: {', '.join(late[:_NAMED])}"
+            raise CommandError(f"sockets of apps: {text}.{_why()}", status=None)
 
     def end_others(self, names: Set[str]) -> None:
         """End what stands for anybody but these, and where nobody is run so, the units as well.
@@ -96,36 +127,64 @@ class Units:
             return
         with self._lock:
             kept = names if self._texts else frozenset[str]()
-            for some in _portions(sorted(self._listed() - kept)):
-                both = [name.format(account) for account in some for name in _SOCKETS + _SERVICES]
-                # Not waited for: an app may take its time to end, and nobody asks it any more.
-                self._run("stop", "--no-block", *both)
+            others = sorted(self._listed() - kept)
+            for kind in (*_SOCKETS, *_SERVICES):
+                self._stop(kind, others)
+            if self.there is not None:
+                self.there = {n: uid for n, uid in self.there.items() if n in kept}
             if not self._texts:
                 self._install()
 
-    def _start(self, sockets: list[str]) -> None:
-        try:
-            self._run("start", *sockets)
-        except CommandError as error:
-            raise CommandError(f"{error}{_why()}", status=error.status) from error
+    def _start(self, names: list[str]) -> str:
+        """Ask for sockets, without waiting for any; return what systemd says against it."""
+        refusal = ""
+        for some in _portions(names):
+            try:
+                self._run("start", "--no-block", *_sockets(some))
+            except CommandError as error:  # of one, perhaps
+                refusal = str(error)
+        return refusal
+
+    def _stop(self, kind: str, names: list[str]) -> None:
+        """End units. Not waited for: an app may take its time, and nobody asks it any more."""
+        for some in _portions(names):
+            self._run("stop", "--no-block", *map(kind.format, some))
+
+    def _late(self, names: list[str]) -> list[str]:
+        """Wait for sockets for as long as there come more; return whose do not stand."""
+        until = time.monotonic() + _PATIENCE
+        while names:
+            left = []
+            for some in _portions(names):
+                said = self._run("show", "--property=ActiveState", "--value", *_sockets(some))
+                states = iter(said.split())
+                left += [n for n in some if (next(states, ""), next(states, "")) != _STAND]
+            if len(left) < len(names):
+                until = time.monotonic() + _PATIENCE
+            elif time.monotonic() > until:
+                break
+            names = left
+            time.sleep(_LOOK if left else 0)
+        return names
 
     def _install(self) -> None:
-        altered = False
+        unread = f"{DIRECTORY}/{_UNREAD}"
         for name, text in self._texts.items():
             path, data = f"{DIRECTORY}/{name}", text.encode()
             if files.read(path, limit=_LIMIT) != data:
                 os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+                files.write(unread, b"", durable=False)
                 files.write(path, data, durable=False)
-                altered = True
         for name in set(self._installed()) - self._texts.keys():
+            files.write(unread, b"", durable=False)
             os.unlink(f"{DIRECTORY}/{name}")
             if "/" in name:
                 with contextlib.suppress(OSError):  # an administrator's are in there as well
                     os.rmdir(os.path.dirname(f"{DIRECTORY}/{name}"))
-            altered = True
-        if altered:
+        if os.path.exists(unread):
             self.there = None
             self._run("daemon-reload")
+            os.unlink(unread)
 
     @staticmethod
     def _installed() -> list[str]:
@@ -136,8 +195,13 @@ class Units:
         )
         return list(filter(_OURS.fullmatch, found))
 
-    def _standing(self) -> Set[str]:
-        return self._listed(active=True) if self.there is None else self.there
+    def _look(self, wanted: Mapping[str, int]) -> dict[str, int]:
+        """Return whose sockets stand, with the uid of the process that answers there, if any."""
+        said = self._run("show", "--property=Id,UID", _APP.format("*"))
+        found = (dict(_PROPERTY.findall(block)) for block in said.split("\n\n"))
+        uids = {one["Id"]: int(one["UID"]) for one in found if one.get("UID", "").isdigit()}
+        standing = self._listed(active=True)
+        return {n: uids.get(_APP.format(n), wanted.get(n, _NOBODY)) for n in standing}
 
     def _listed(self, *, active: bool = False) -> set[str]:
         """Return who has a socket, or with `active` who has both and can be asked."""
@@ -160,6 +224,10 @@ def _why() -> str:
     except KeyError:
         return f" There is no user {RELAY}: `systemd-sysusers` makes it, see the README."
     return ""
+
+
+def _sockets(names: list[str]) -> list[str]:
+    return [kind.format(name) for name in names for kind in _SOCKETS]
 
 
 def _portions(names: list[str]) -> Iterable[list[str]]:

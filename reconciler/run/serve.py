@@ -37,6 +37,11 @@ _DRAIN = 5.0  # seconds that answers have to be finished
 _ASKS_WITHIN = 1.0  # seconds in which a connection that was accepted has to ask
 _HEADERS = ("HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_HOST", "HTTP_X_FORWARDED_SERVER")
 """Apache's own: a client's were taken away before. Under mod_wsgi there are none."""
+_OF_THE_CONNECTION = {
+    "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailers",
+    "transfer-encoding", "upgrade",
+}  # fmt: skip
+"""What an app has no say in: waitress would refuse the answer, where Apache passes over it."""
 
 
 def serve(app: "dict[str, Any]", descriptor: int, threads: int, request_timeout: float) -> None:
@@ -107,7 +112,12 @@ class Server:
             pass
         self._last = time.monotonic()
         self._address(environ)
-        return self._application(environ, start_response)
+
+        def start(status: str, headers: "list[tuple[str, str]]", *more: "Any") -> "Any":
+            ours = [each for each in headers if each[0].lower() not in _OF_THE_CONNECTION]
+            return start_response(status, ours, *more)
+
+        return self._application(environ, start)
 
     def _address(self, environ: "dict[str, Any]") -> None:
         """Say what was asked as mod_wsgi says it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pwd
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -67,6 +68,32 @@ def test_apps_come_change_and_go_and_apache_is_never_reloaded(
     assert pid == ask("MainPID", unit("bob"))
     assert before == isolated.reloads()
     assert bytes_of == (STATE / "current/django.conf").read_bytes()
+
+
+STUBBORN = """\
+import os, signal
+os.kill = lambda *_: None
+number = os.getuid()
+def application(environ, start_response):
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [str(number).encode()]
+"""
+
+
+@pytest.mark.box(systemd=True, timeout=300)
+def test_an_account_made_anew_is_not_answered_for_by_who_had_the_name(
+    isolated: Server, homes: Homes
+) -> None:
+    """Whose process would not end, whatever it is told."""
+    homes.create("alice")
+    homes.bare("alice", source=STUBBORN)
+    before = str(pwd.getpwnam("alice").pw_uid)
+    wait_for(lambda: isolated.get("/django/alice/").text == before, 20, "who was there first")
+    file = Path("/etc/passwd")
+    file.write_text(file.read_text().replace(f"alice:x:{before}:", "alice:x:4321:"))
+    run("chown", "-R", "4321", str(homes.home("alice")))
+    wait_for(lambda: isolated.get("/django/alice/").text == "4321", 40, "who is there now")
 
 
 @pytest.mark.box(systemd=True, timeout=300)

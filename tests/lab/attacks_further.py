@@ -36,8 +36,11 @@ ACCOMPLICES = 7
 def reads_apaches_own_status(ground: Ground) -> bool:
     """Whether a page for this machine alone tells mallory what somebody asked of alice."""
     path = f"/django/alice/?page={ground.secret}"
-    ground.server.get(path)
-    return path in ground.ask(port=ground.server.http_port)["page"]
+    for _ in range(5):  # the page shows the last request of each worker
+        ground.server.get(path)
+        if path in ground.ask(port=ground.server.http_port)["page"]:
+            return True
+    return False
 
 
 def looks_around_on_the_machine(ground: Ground) -> bool:

@@ -34,6 +34,9 @@ def application(environ, start_response):
     if path == "/drip":
         start_response("200 OK", [])
         return drip()
+    if path == "/stream":
+        start_response("200 OK", [("Connection", "keep-alive"), ("X-More", "said")])
+        return [b"data: news"]
     said = {name: value for name, value in environ.items() if isinstance(value, str)}
     said["pid"], said["python"] = os.getpid(), sys.version_info[:2]
     said["body"] = environ["wsgi.input"].read().decode()
@@ -216,6 +219,15 @@ def test_a_load_that_fails_is_answered_and_loaded_anew(unit: Unit) -> None:
     unit.student.save("shop/wsgi.py", ECHO)
     assert 200 == unit.ask().status
     assert "loaded" == unit.student.told("loaded")["event"]
+
+
+def test_what_is_the_connections_affair_is_passed_over(unit: Unit) -> None:
+    """As Apache does; many an example of a stream has it."""
+    unit.publish()
+    answer = unit.ask("/http-path/django/alice/stream")
+    assert (200, "data: news") == (answer.status, answer.text)
+    assert "X-More: said" in answer.head
+    assert "keep-alive" not in answer.head
 
 
 def test_whoever_waits_for_a_load_that_ends_the_process_is_told_at_once(unit: Unit) -> None:

@@ -20,7 +20,9 @@ echo "$*" >>asked
 if [ -e "fail-$1" ]; then cat "fail-$1"; exit 1; fi
 verb=$1; shift
 case $verb in
-start) for name; do echo active >"up/$name"; done;;
+start) shift; for name; do [ -e "stuck-$name" ] || echo active >"up/$name"; done;;
+show) case $1 in *UID) cat uids 2>/dev/null || true; exit 0;; esac; shift 2
+  for name; do cat "up/$name" 2>/dev/null || echo inactive; echo; done;;
 stop) shift; for name; do rm -f "up/$name"; done;;
 list-units) for name in up/*.socket; do
   [ -e "$name" ] || continue
@@ -44,10 +46,15 @@ class Systemd:
     @property
     def asked(self) -> list[str]:
         """The first word of each command since the last time."""
+        return [line.split()[0] for line in self.lines]
+
+    @property
+    def lines(self) -> list[str]:
+        """Each command since the last time."""
         file = self.place / "asked"
-        words = [line.split()[0] for line in file.read_text().splitlines()] if file.exists() else []
+        lines = file.read_text().splitlines() if file.exists() else []
         file.unlink(missing_ok=True)
-        return words
+        return lines
 
     @property
     def standing(self) -> set[str]:
